@@ -1,0 +1,95 @@
+// The addon's surface: the session class, the CPU's description, and the arena's layout as numbers, so
+// that TypeScript repeats none of them.
+#include <napi.h>
+
+#include "addon/cpuid.h"
+#include "addon/session.h"
+
+namespace sigframe {
+namespace {
+
+Napi::Object arenaNumbers(Napi::Env env) {
+  Napi::Object out = Napi::Object::New(env);
+  const auto set = [&](const char* name, size_t value) {
+    out.Set(name, Napi::Number::New(env, static_cast<double>(value)));
+  };
+  set("first", kRequests);
+  set("ringSlots", kRingSlots);
+  set("requests", kRequests);
+  set("requestBytes", sizeof(Request));
+  set("outcomes", kOutcomes);
+  set("outcomeBytes", sizeof(Outcome));
+  set("opBytes", sizeof(Op));
+  set("headBytes", kHeadBytes);
+  set("recordHead", kRecordHead);
+  set("requestLive", kRequestLive);
+#define FIELD(type, name) set(#type "." #name, offsetof(type, name))
+#define CODE(type, name, value) set(#type "." name, static_cast<size_t>(type::value))
+  CODE(OpCode, "write", kWrite);
+  CODE(OpCode, "and", kAnd);
+  CODE(OpCode, "or", kOr);
+  CODE(OpCode, "xor", kXor);
+  CODE(OpCode, "fill", kFill);
+  CODE(OpCode, "move", kMove);
+  CODE(OpCode, "pointer", kPointer);
+  CODE(OpCode, "offset", kOffset);
+  CODE(RequestKind, "probe", kProbe);
+  CODE(RequestKind, "plainLoop", kPlainLoop);
+  CODE(Ending, "returned", kReturned);
+  CODE(Ending, "signal", kSignal);
+  CODE(Where, "load", kLoad);
+  CODE(Where, "delivery", kDelivery);
+  CODE(Where, "sigreturn", kSigreturn);
+  CODE(Waited, "done", kDone);
+  CODE(Waited, "frame", kFrame);
+  CODE(Waited, "ended", kEnded);
+  CODE(Waited, "timeout", kTimeout);
+  CODE(Waited, "cancelled", kCancelled);
+#undef CODE
+  FIELD(Request, kind);
+  FIELD(Request, flags);
+  FIELD(Request, rfbm);
+  FIELD(Request, load);
+  FIELD(Request, poison);
+  FIELD(Request, ops);
+  FIELD(Request, opCount);
+  FIELD(Request, written);
+  FIELD(Request, writtenBytes);
+  FIELD(Request, sent);
+  FIELD(Request, sentBytes);
+  FIELD(Request, after);
+  FIELD(Request, sentFrom);
+  FIELD(Request, count);
+  FIELD(Request, bad);
+  FIELD(Outcome, ending);
+  FIELD(Outcome, where);
+  FIELD(Outcome, signal);
+  FIELD(Outcome, siCode);
+  FIELD(Outcome, siAddr);
+  FIELD(Outcome, frame);
+  FIELD(Outcome, fpstate);
+  FIELD(Outcome, sentFpstate);
+  FIELD(Outcome, faults);
+  FIELD(Outcome, sentPointer);
+  FIELD(Outcome, elapsedNs);
+  FIELD(Op, code);
+  FIELD(Op, at);
+  FIELD(Op, length);
+  FIELD(Op, payload);
+  FIELD(Op, value);
+#undef FIELD
+  return out;
+}
+
+Napi::Object init(Napi::Env env, Napi::Object exports) {
+  exports.Set("Session", Session::define(env));
+  exports.Set("readCpu", Napi::Function::New<readCpu>(env, "readCpu"));
+  exports.Set("arena", arenaNumbers(env));
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(sigframe, init)
+
+}  // namespace sigframe

@@ -1,0 +1,380 @@
+#include "addon/session.h"
+
+#include <sched.h>
+
+#include <cerrno>
+#include <cstring>
+#include <ctime>
+#include <string>
+
+#include "shared/futex.h"
+
+namespace sigframe {
+namespace {
+
+/** How long one sleep lasts before the probe process is looked at: a dead one rings no bell. */
+constexpr uint32_t kSliceMs = 10;
+/** How long the end of a killed process is waited for where nobody can wait asynchronously. */
+constexpr int kLastWaitMs = 250;
+constexpr uint32_t kStartTimeoutMs = 10000;
+constexpr uint32_t kMaxTimeoutMs = 24u * 3600 * 1000;
+
+uint64_t nowMs() {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<uint64_t>(now.tv_sec) * 1000 + static_cast<uint64_t>(now.tv_nsec) / 1000000;
+}
+
+Napi::Value fail(Napi::Env env, const std::string& message) {
+  Napi::Error::New(env, message).ThrowAsJavaScriptException();
+  return env.Undefined();
+}
+
+Napi::Value refuse(Napi::Env env, const std::string& message) {
+  Napi::TypeError::New(env, message).ThrowAsJavaScriptException();
+  return env.Undefined();
+}
+
+/** The argument as an integer of at most `limit`; throws and returns false otherwise. */
+bool integer(const Napi::CallbackInfo& info, size_t index, const char* name, uint32_t limit, uint32_t* out) {
+  const Napi::Value value = info[index];
+  const double number = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : -1;
+  if (!(number >= 0 && number <= limit) || number != static_cast<double>(static_cast<uint32_t>(number))) {
+    refuse(info.Env(), std::string(name) + " must be an integer from 0 to " + std::to_string(limit));
+    return false;
+  }
+  *out = static_cast<uint32_t>(number);
+  return true;
+}
+
+bool member(Napi::Object object, const char* name, uint32_t limit, uint32_t* out) {
+  const Napi::Value value = object.Get(name);
+  if (object.Env().IsExceptionPending()) return false;
+  const double number = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : -1;
+  if (!(number >= 1 && number <= limit) || number != static_cast<double>(static_cast<uint32_t>(number))) {
+    refuse(object.Env(), std::string("shape.") + name + " must be an integer from 1 to " + std::to_string(limit));
+    return false;
+  }
+  *out = static_cast<uint32_t>(number);
+  return true;
+}
+
+const char* stageName(uint32_t stage) {
+  switch (static_cast<Stage>(stage)) {
+    case Stage::kGuard: return "protecting the guard page";
+    case Stage::kPermission: return "arch_prctl(ARCH_REQ_XCOMP_PERM)";
+    case Stage::kSignals: return "installing its signal handlers";
+    default: return "starting";
+  }
+}
+
+Napi::Value exitValue(Napi::Env env, const std::optional<Exit>& ended) {
+  if (!ended) return env.Undefined();
+  Napi::Object result = Napi::Object::New(env);
+  result.Set("signal", ended->bySignal ? Napi::Number::New(env, ended->value) : env.Null());
+  result.Set("code", ended->bySignal ? env.Null() : Napi::Number::New(env, ended->value));
+  return result;
+}
+
+/** Waits on a libuv thread; holds the link, so that the arena stays mapped under it. */
+class WaitWorker : public Napi::AsyncWorker {
+ public:
+  WaitWorker(Napi::Env env, std::shared_ptr<Link> link, uint32_t target, uint32_t timeoutMs)
+      : Napi::AsyncWorker(env, "sigframe.wait"),
+        deferred_(Napi::Promise::Deferred::New(env)),
+        link_(std::move(link)),
+        target_(target),
+        timeoutMs_(timeoutMs) {}
+  Napi::Promise promise() const { return deferred_.Promise(); }
+
+ protected:
+  void Execute() override { waited_ = link_->wait(target_, timeoutMs_); }
+  void OnOK() override { deferred_.Resolve(Napi::Number::New(Env(), static_cast<uint32_t>(waited_))); }
+
+ private:
+  Napi::Promise::Deferred deferred_;
+  std::shared_ptr<Link> link_;
+  uint32_t target_;
+  uint32_t timeoutMs_;
+  Waited waited_ = Waited::kCancelled;
+};
+
+}  // namespace
+
+void Link::submit(uint32_t count) {
+  Control& control = arena->control();
+  control.submitted.fetch_add(count, std::memory_order_seq_cst);
+  if (control.childIdle.load(std::memory_order_seq_cst) != 0) futexWake(control.submitted);
+}
+
+template <typename Check>
+Waited Link::sleepUntil(uint32_t timeoutMs, Check check) {
+  Control& control = arena->control();
+  uint32_t progress = control.completed.load(std::memory_order_acquire);
+  uint64_t since = 0;  // the clock is read only where the answer is not there at once
+  for (;;) {
+    const uint32_t bell = control.bell.load(std::memory_order_seq_cst);
+    Waited waited;
+    if (check(control, &waited)) return waited;
+    if (cancelled.load(std::memory_order_relaxed)) return Waited::kCancelled;
+    if (since == 0) since = nowMs();
+    const timespec slice{0, kSliceMs * 1000000L};
+    if (futexWait(control.bell, bell, &slice)) continue;
+    if (check(control, &waited)) return waited;
+    if (child.tryReap()) return check(control, &waited) ? waited : Waited::kEnded;
+    const uint64_t now = nowMs();
+    const uint32_t completed = control.completed.load(std::memory_order_acquire);
+    if (completed != progress) {
+      progress = completed;
+      since = now;
+    }
+    if (now - since >= timeoutMs) return Waited::kTimeout;
+  }
+}
+
+Waited Link::wait(uint32_t target, uint32_t timeoutMs) {
+  return sleepUntil(timeoutMs, [target](Control& control, Waited* waited) {
+    if (static_cast<int32_t>(control.completed.load(std::memory_order_seq_cst) - target) >= 0) {
+      *waited = Waited::kDone;
+      return true;
+    }
+    if (control.live.load(std::memory_order_acquire) == static_cast<uint32_t>(Live::kFrameReady)) {
+      *waited = Waited::kFrame;
+      return true;
+    }
+    return false;
+  });
+}
+
+void Link::gather() {
+  if (gathered_) return;
+  const int cpu = sched_getcpu();
+  if (cpu < 0 || cpu >= CPU_SETSIZE) return;
+  if (sched_getaffinity(0, sizeof before_, &before_) != 0) return;
+  cpu_set_t here;
+  CPU_ZERO(&here);
+  CPU_SET(cpu, &here);
+  gathered_ = sched_setaffinity(0, sizeof here, &here) == 0;
+  if (gathered_) child.moveTo(cpu);
+}
+
+void Link::scatter() {
+  if (gathered_) sched_setaffinity(0, sizeof before_, &before_);
+  gathered_ = false;
+}
+
+Waited Link::waitReady(uint32_t timeoutMs) {
+  return sleepUntil(timeoutMs, [](Control& control, Waited* waited) {
+    if (control.ready.load(std::memory_order_seq_cst) == 0) return false;
+    *waited = Waited::kDone;
+    return true;
+  });
+}
+
+void Link::reply() {
+  Control& control = arena->control();
+  control.live.store(static_cast<uint32_t>(Live::kReplied), std::memory_order_seq_cst);
+  futexWake(control.live);
+}
+
+Napi::Function Session::define(Napi::Env env) {
+  return DefineClass(env, "Session",
+                     {
+                         InstanceMethod<&Session::memory>("memory"),
+                         InstanceMethod<&Session::describe>("describe"),
+                         InstanceMethod<&Session::run>("run"),
+                         InstanceMethod<&Session::reply>("reply"),
+                         InstanceMethod<&Session::runAsync>("runAsync"),
+                         InstanceMethod<&Session::completed>("completed"),
+                         InstanceMethod<&Session::kill>("kill"),
+                         InstanceMethod<&Session::tryReap>("tryReap"),
+                         InstanceMethod<&Session::close>("close"),
+                     });
+}
+
+Session::Session(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Session>(info) {
+  Napi::Env env = info.Env();
+  if (!info[0].IsString() || !info[1].IsObject()) {
+    refuse(env, "Session(probePath, shape): probePath must be a string and shape an object");
+    return;
+  }
+  const Napi::Object shape = info[1].As<Napi::Object>();
+  ArenaShape sizes{};
+  constexpr uint32_t kMost = 1u << 28;
+  if (!member(shape, "stackBytes", kMost, &sizes.stackBytes) || !member(shape, "headroom", kMost, &sizes.headroom) ||
+      !member(shape, "spareBytes", kMost, &sizes.spareBytes) || !member(shape, "dataBytes", kMost, &sizes.dataBytes)) {
+    return;
+  }
+  if (sizes.headroom >= sizes.stackBytes) {
+    refuse(env, "shape.headroom must be less than shape.stackBytes");
+    return;
+  }
+  const Napi::Value permissions = shape.Get("permissions");
+  bool lossless = false;
+  if (permissions.IsBigInt()) sizes.permissions = permissions.As<Napi::BigInt>().Uint64Value(&lossless);
+  if (!lossless) {
+    refuse(env, "shape.permissions must be a bigint of 64 bits");
+    return;
+  }
+  const char* step = "";
+  auto arena = ArenaMap::create(sizes, &step);
+  if (!arena) {
+    fail(env, std::string("the shared arena could not be made: ") + step + ": " + strerror(errno));
+    return;
+  }
+  auto link = std::make_shared<Link>(std::move(arena));
+  const std::string path = info[0].As<Napi::String>().Utf8Value();
+  if (const int error = link->child.start(path, link->arena->fd())) {
+    fail(env, "the probe process " + path + " could not be started: " + strerror(error));
+    return;
+  }
+  link->arena->closeFd();
+  link_ = std::move(link);
+  hooked_ = napi_add_env_cleanup_hook(env, &Session::onEnvironmentEnd, this) == napi_ok;
+  const Waited waited = link_->waitReady(kStartTimeoutMs);
+  Control& control = link_->arena->control();
+  if (waited == Waited::kDone && control.ready.load() == 1) return;
+  const std::string why = control.ready.load() == 2
+                              ? std::string(stageName(control.startupStage)) + ": " + strerror(control.startupError)
+                          : waited == Waited::kEnded ? std::string("it ended before it was ready")
+                                                     : "it was not ready within " + std::to_string(kStartTimeoutMs) + " ms";
+  shut();
+  fail(env, "the probe process " + path + " failed at its start: " + why);
+}
+
+Session::~Session() { shut(); }
+
+void Session::onEnvironmentEnd(void* opaque) {
+  auto* session = static_cast<Session*>(opaque);
+  session->hooked_ = false;
+  session->shut();
+}
+
+bool Session::usable(Napi::Env env) const {
+  if (link_) return true;
+  fail(env, "the session is closed");
+  return false;
+}
+
+bool Session::shut() {
+  if (!link_) return true;
+  if (hooked_) napi_remove_env_cleanup_hook(Env(), &Session::onEnvironmentEnd, this);
+  hooked_ = false;
+  link_->scatter();
+  link_->cancelled.store(true);
+  link_->child.kill();
+  const bool gone = link_->child.reap(kLastWaitMs).has_value();
+  // Where JavaScript still holds the memory, it holds the mapping too.
+  link_.reset();
+  return gone;
+}
+
+Napi::Value Session::memory(const Napi::CallbackInfo& info) {
+  if (!usable(info.Env())) return info.Env().Undefined();
+  if (!memory_.IsEmpty()) return memory_.Value();
+  // From the ring on: the control page is nobody's business above. Offsets stay those of the arena,
+  // so what JavaScript sees starts kPage earlier than its index 0: see arena.first.
+  auto* keep = new std::shared_ptr<ArenaMap>(link_->arena);
+  const ArenaMap& arena = *link_->arena;
+  Napi::ArrayBuffer buffer =
+      Napi::ArrayBuffer::New(info.Env(), arena.base() + kRequests, arena.bytes() - kRequests,
+                             [](Napi::Env, void*, std::shared_ptr<ArenaMap>* held) { delete held; }, keep);
+  if (info.Env().IsExceptionPending()) {
+    delete keep;
+    return info.Env().Undefined();
+  }
+  memory_ = Napi::Persistent(buffer);
+  return buffer;
+}
+
+Napi::Value Session::describe(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  if (!usable(env)) return env.Undefined();
+  const Control& control = link_->arena->control();
+  Napi::Object result = Napi::Object::New(env);
+  result.Set("pid", Napi::Number::New(env, link_->child.pid()));
+  result.Set("base", Napi::BigInt::New(env, control.base));
+  result.Set("permitted", Napi::BigInt::New(env, control.permitted));
+  const auto number = [&](const char* name, uint32_t value) { result.Set(name, Napi::Number::New(env, value)); };
+  number("stack", control.stack);
+  number("stackBytes", control.stackBytes);
+  number("headroom", control.headroom);
+  number("spare", control.spare);
+  number("spareBytes", control.spareBytes);
+  number("data", control.data);
+  number("dataBytes", control.dataBytes);
+  return result;
+}
+
+Napi::Value Session::run(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  uint32_t count, target, timeoutMs;
+  if (!usable(env) || !integer(info, 0, "count", kRingSlots, &count) ||
+      !integer(info, 1, "target", UINT32_MAX, &target) || !integer(info, 2, "timeoutMs", kMaxTimeoutMs, &timeoutMs)) {
+    return env.Undefined();
+  }
+  link_->gather();
+  link_->submit(count);
+  const Waited waited = link_->wait(target, timeoutMs);
+  // A frame that waits is replied to in a moment: reply() lets go.
+  if (waited != Waited::kFrame) link_->scatter();
+  return Napi::Number::New(env, static_cast<uint32_t>(waited));
+}
+
+Napi::Value Session::reply(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  uint32_t target, timeoutMs;
+  if (!usable(env) || !integer(info, 0, "target", UINT32_MAX, &target) ||
+      !integer(info, 1, "timeoutMs", kMaxTimeoutMs, &timeoutMs)) {
+    return env.Undefined();
+  }
+  link_->gather();
+  link_->reply();
+  const Waited waited = link_->wait(target, timeoutMs);
+  link_->scatter();
+  return Napi::Number::New(env, static_cast<uint32_t>(waited));
+}
+
+Napi::Value Session::runAsync(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  uint32_t count, target, timeoutMs;
+  if (!usable(env) || !integer(info, 0, "count", kRingSlots, &count) ||
+      !integer(info, 1, "target", UINT32_MAX, &target) || !integer(info, 2, "timeoutMs", kMaxTimeoutMs, &timeoutMs)) {
+    return env.Undefined();
+  }
+  link_->child.moveTo(-1);
+  link_->submit(count);
+  auto* worker = new WaitWorker(env, link_, target, timeoutMs);  // deletes itself when done
+  const Napi::Promise promise = worker->promise();
+  worker->Queue();
+  return promise;
+}
+
+Napi::Value Session::completed(const Napi::CallbackInfo& info) {
+  if (!usable(info.Env())) return info.Env().Undefined();
+  return Napi::Number::New(info.Env(), link_->arena->control().completed.load());
+}
+
+Napi::Value Session::kill(const Napi::CallbackInfo& info) {
+  if (!usable(info.Env())) return info.Env().Undefined();
+  link_->scatter();
+  link_->cancelled.store(true);
+  link_->child.kill();
+  return info.Env().Undefined();
+}
+
+Napi::Value Session::tryReap(const Napi::CallbackInfo& info) {
+  if (!usable(info.Env())) return info.Env().Undefined();
+  return exitValue(info.Env(), link_->child.tryReap());
+}
+
+Napi::Value Session::close(const Napi::CallbackInfo& info) {
+  if (!memory_.IsEmpty()) {
+    Napi::ArrayBuffer buffer = memory_.Value();
+    if (!buffer.IsEmpty() && !buffer.IsDetached()) buffer.Detach();
+    memory_.Reset();
+  }
+  return Napi::Boolean::New(info.Env(), shut());
+}
+
+}  // namespace sigframe

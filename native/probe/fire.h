@@ -1,0 +1,61 @@
+// What the assembly of fire64.S and the C++ around it share. Offsets are checked below.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace sigframe {
+
+/** The registers' way through one probe. Read by fire64.S at the offsets asserted here. */
+struct Fire {
+  uint64_t stack;   // RSP at the moment of the raise; the frame goes below it
+  uint64_t load;    // image that XRSTOR loads before the raise
+  uint64_t after;   // image that XSAVE writes after the return; header zeroed by the caller
+  uint64_t poison;  // image that XRSTOR loads before sigreturn
+  uint64_t rfbm;
+  uint64_t savedRsp;
+  uint32_t tgid;
+  uint32_t tid;
+  uint32_t signal;
+  uint32_t fxsave;  // non-zero: this CPU or kernel has no XSAVE
+};
+static_assert(offsetof(Fire, stack) == 0 && offsetof(Fire, load) == 8 && offsetof(Fire, after) == 16 &&
+              offsetof(Fire, poison) == 24 && offsetof(Fire, rfbm) == 32 && offsetof(Fire, savedRsp) == 40 &&
+              offsetof(Fire, tgid) == 48 && offsetof(Fire, tid) == 52 && offsetof(Fire, signal) == 56 &&
+              offsetof(Fire, fxsave) == 60);
+
+extern "C" {
+/** Loads fire->load, raises, and saves into fire->after. Everything in between is one block. */
+void sigframe_fire64(Fire* fire);
+
+// Instructions that a fault is told by.
+extern const char sigframe_fire64_load[], sigframe_fire64_load_fx[];  // the loading XRSTOR, FXRSTOR
+extern const char sigframe_fire64_raised[];                           // behind the raising syscall
+extern const char sigframe_fire64_skip[];                             // leaves without saving
+
+/** Signal handlers as the kernel enters them: fire->poison is loaded right before sigreturn. */
+void sigframe_entry64(int);
+void sigframe_plain_entry64(int);
+void sigframe_restorer64();
+
+/** Called by the entries with the frame's address, on a stack of their own. */
+void sigframe_on_signal(uintptr_t frame);
+void sigframe_on_plain_signal(uintptr_t frame);
+
+extern Fire sigframe_fire;
+extern uint64_t sigframe_handler_stack;  // top, 16-byte aligned
+}
+
+/** Copies with the string instructions: no vector register is touched. */
+inline void copyBytes(void* to, const void* from, size_t length) {
+  size_t words = length / 8;
+  asm volatile("rep movsq" : "+D"(to), "+S"(from), "+c"(words) : : "memory");
+  size_t rest = length % 8;
+  asm volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(rest) : : "memory");
+}
+
+inline void fillBytes(void* to, uint8_t value, size_t length) {
+  asm volatile("rep stosb" : "+D"(to), "+c"(length) : "a"(value) : "memory");
+}
+
+}  // namespace sigframe

@@ -1,0 +1,111 @@
+// The one place where vector state is live: XRSTOR, the raise, XSAVE, with nothing compiled in between.
+
+        .text
+
+// void sigframe_fire64(struct Fire *fire)
+//
+// Registers that live across the raise: rbx (fire), r12 (the image to save into). Both, and rsp, come
+// back from the signal frame. rax, rcx, rdx, rsi, rdi, r11 are scratch. All vector state is clobbered:
+// the caller is compiled with -mgeneral-regs-only and owns none.
+        .globl  sigframe_fire64
+        .hidden sigframe_fire64
+        .type   sigframe_fire64, @function
+sigframe_fire64:
+        endbr64
+        pushq   %rbx
+        pushq   %rbp
+        pushq   %r12
+        pushq   %r13
+        pushq   %r14
+        pushq   %r15
+        movq    %rdi, %rbx
+        movq    16(%rbx), %r12
+        movq    %rsp, 40(%rbx)
+        movq    (%rbx), %rsp
+        movq    8(%rbx), %rcx
+        cmpl    $0, 60(%rbx)
+        jne     1f
+        movl    32(%rbx), %eax
+        movl    36(%rbx), %edx
+        .globl  sigframe_fire64_load
+        .hidden sigframe_fire64_load
+sigframe_fire64_load:
+        xrstor64 (%rcx)
+        jmp     2f
+1:
+        .globl  sigframe_fire64_load_fx
+        .hidden sigframe_fire64_load_fx
+sigframe_fire64_load_fx:
+        fxrstor64 (%rcx)
+2:
+        movl    48(%rbx), %edi
+        movl    52(%rbx), %esi
+        movl    56(%rbx), %edx
+        movl    $234, %eax              // tgkill
+        syscall
+        .globl  sigframe_fire64_raised
+        .hidden sigframe_fire64_raised
+sigframe_fire64_raised:
+        cmpl    $0, 60(%rbx)
+        jne     3f
+        movl    32(%rbx), %eax
+        movl    36(%rbx), %edx
+        xsave64 (%r12)
+        jmp     4f
+3:
+        fxsave64 (%r12)
+4:
+        .globl  sigframe_fire64_skip
+        .hidden sigframe_fire64_skip
+sigframe_fire64_skip:
+        movq    40(%rbx), %rsp
+        popq    %r15
+        popq    %r14
+        popq    %r13
+        popq    %r12
+        popq    %rbp
+        popq    %rbx
+        ret
+        .size   sigframe_fire64, .-sigframe_fire64
+
+// A signal handler: calls \handler(frame) on the handler's own stack, loads the poison, and returns to
+// the kernel through the restorer. `ret` and not a jump, so that a shadow stack stays balanced.
+// Nothing has to be preserved: sigreturn restores every general register from the frame.
+// rbx and r12 live across the call.
+        .macro  ENTRY64 name, handler
+        .globl  \name
+        .hidden \name
+        .type   \name, @function
+\name:
+        endbr64
+        movq    %rsp, %rbx
+        movq    %rsp, %rdi
+        leaq    sigframe_fire(%rip), %r12
+        movq    sigframe_handler_stack(%rip), %rsp
+        call    \handler
+        movq    %rbx, %rsp
+        movq    24(%r12), %rcx
+        cmpl    $0, 60(%r12)
+        jne     1f
+        movl    32(%r12), %eax
+        movl    36(%r12), %edx
+        xrstor64 (%rcx)
+        ret
+1:      fxrstor64 (%rcx)
+        ret
+        .size   \name, .-\name
+        .endm
+
+        ENTRY64 sigframe_entry64, sigframe_on_signal
+        ENTRY64 sigframe_plain_entry64, sigframe_on_plain_signal
+
+        .globl  sigframe_restorer64
+        .hidden sigframe_restorer64
+        .type   sigframe_restorer64, @function
+sigframe_restorer64:
+        movl    $15, %eax               // rt_sigreturn
+        syscall
+        ud2
+        .size   sigframe_restorer64, .-sigframe_restorer64
+
+        .section .note.GNU-stack, "", @progbits

@@ -1,0 +1,117 @@
+// The probe process: raises signals and returns frames, so that nothing of it can hurt Node. Started by
+// the addon with the arena at descriptor kArenaFd; serves requests until it is killed.
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+
+#include <cpuid.h>
+
+#include "probe/fire.h"
+#include "probe/state.h"
+#include "shared/futex.h"
+
+namespace sigframe {
+
+State g;
+extern "C" {
+Fire sigframe_fire;
+uint64_t sigframe_handler_stack;
+}
+
+void quit(int status) {
+  syscall(SYS_exit_group, status);
+  __builtin_unreachable();
+}
+
+namespace {
+
+constexpr int kArchGetXcompPerm = 0x1022;  // arch/x86/include/uapi/asm/prctl.h
+constexpr int kArchReqXcompPerm = 0x1023;
+
+alignas(64) uint8_t handlerStack[16384];
+
+bool hasXsave() {
+  unsigned a, b, c, d;
+  if (!__get_cpuid(1, &a, &b, &c, &d)) return false;
+  return (c & bit_OSXSAVE) != 0;
+}
+
+[[noreturn]] void failStart(Stage stage, int error) {
+  Control& control = *g.control;
+  control.startupStage = static_cast<uint32_t>(stage);
+  control.startupError = error;
+  control.ready.store(2, std::memory_order_seq_cst);
+  ringBell();
+  quit(80);
+}
+
+bool mapArena() {
+  struct stat status;
+  if (fstat(kArenaFd, &status) != 0 || status.st_size < static_cast<off_t>(kFirstRegion)) return false;
+  const auto size = static_cast<size_t>(status.st_size);
+  void* at = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, kArenaFd, 0);
+  if (at == MAP_FAILED) return false;
+  close(kArenaFd);
+  g.arena = static_cast<uint8_t*>(at);
+  g.control = static_cast<Control*>(at);
+  return g.control->magic == kArenaMagic && g.control->version == kArenaVersion && g.control->bytes == size;
+}
+
+/** The guard page behind the spare buffer, whose first byte no frame may need. */
+int protectGuard(const Control& control) {
+  void* guard = g.arena + control.spare + control.spareBytes;
+  return mprotect(guard, kPage, PROT_NONE) == 0 ? 0 : errno;
+}
+
+int askPermissions(Control& control) {
+  for (int component = 0; component < 63; component++) {
+    if (!(control.permissions >> component & 1)) continue;
+    if (syscall(SYS_arch_prctl, kArchReqXcompPerm, component) != 0) return errno;
+  }
+  uint64_t permitted = 0;
+  control.permitted = syscall(SYS_arch_prctl, kArchGetXcompPerm, &permitted) == 0 ? permitted : ~uint64_t{0};
+  return 0;
+}
+
+/** The stack on which the kernel's SIGSEGV for a bad frame is caught. Sized after the permissions. */
+int installAlternateStack(const Control& control) {
+  const size_t size = control.stackBytes;
+  void* at = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (at == MAP_FAILED) return errno;
+  stack_t stack{};
+  stack.ss_sp = at;
+  stack.ss_size = size;
+  return sigaltstack(&stack, nullptr) == 0 ? 0 : errno;
+}
+
+}  // namespace
+}  // namespace sigframe
+
+int main() {
+  using namespace sigframe;
+  const rlimit noCore{0, 0};
+  setrlimit(RLIMIT_CORE, &noCore);
+  // A core_pattern that pipes ignores RLIMIT_CORE 0.
+  prctl(PR_SET_DUMPABLE, 0);
+  if (!mapArena()) return 80;
+  Control& control = *g.control;
+  if (int error = protectGuard(control)) failStart(Stage::kGuard, error);
+  if (int error = installAlternateStack(control)) failStart(Stage::kSignals, error);
+  if (int error = askPermissions(control)) failStart(Stage::kPermission, error);
+  if (int error = installSignals()) failStart(Stage::kSignals, error);
+  sigframe_handler_stack = reinterpret_cast<uint64_t>(handlerStack + sizeof handlerStack);
+  sigframe_fire.tgid = static_cast<uint32_t>(getpid());
+  sigframe_fire.tid = static_cast<uint32_t>(syscall(SYS_gettid));
+  sigframe_fire.fxsave = hasXsave() ? 0 : 1;
+  control.base = reinterpret_cast<uint64_t>(g.arena);
+  control.ready.store(1, std::memory_order_seq_cst);
+  ringBell();
+  serve();
+}
