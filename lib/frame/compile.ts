@@ -1,0 +1,260 @@
+/** Checks an edit and brings it down to primitives. Pure; refuses what cannot be done before anything runs. */
+import { byteLengthOf, checkInteger, checkRecord, isUint8Array, outOfRange, wrongType } from '../errors.ts'
+import { isComponentName } from '../xstate/components.ts'
+import type { Layout } from '../xstate/layout.ts'
+import type { CompiledEdit, EditLimits, EditOp, Primitive } from './edit.ts'
+import { type FrameField, fieldNames, frameFields, magic2, magic2Size } from './format.ts'
+
+const maxOps = 4096
+const opNames = [
+  'write',
+  'set',
+  'and',
+  'or',
+  'xor',
+  'fill',
+  'component',
+  'resize',
+  'magic2',
+  'move',
+  'pointer',
+]
+
+/** A value of a field: a number, a bigint or a string such as 0x7. @throws TypeError, RangeError */
+export const checkUnsigned = (field: string, value: unknown, width: number): bigint => {
+  let number: bigint
+  if (typeof value === 'bigint') number = value
+  else if (typeof value === 'number' && Number.isSafeInteger(value)) number = BigInt(value)
+  else if (typeof value === 'string' && /^(0x[0-9a-f]{1,16}|[0-9]{1,20})$/i.test(value))
+    number = BigInt(value)
+  else throw wrongType(field, value, 'an integer, a bigint or a string of digits (0x… for hexadecimal)')
+  const most = (1n << BigInt(8 * width)) - 1n
+  if (number < 0n || number > most) throw outOfRange(field, number, `must be in 0x0..0x${most.toString(16)}`)
+  return number
+}
+
+const checkEditBytes = (field: string, value: unknown): Uint8Array => {
+  // A copy: what was checked is what is sent, whatever the caller does with the array meanwhile.
+  if (isUint8Array(value)) return Uint8Array.prototype.slice.call(value, 0, byteLengthOf(value))
+  if (typeof value !== 'string') throw wrongType(field, value, 'a Uint8Array or hexadecimal digits')
+  if (!/^([0-9a-f]{2})*$/i.test(value)) throw outOfRange(field, value, 'must be pairs of hexadecimal digits')
+  return Uint8Array.from(value.match(/../g) ?? [], pair => Number.parseInt(pair, 16))
+}
+
+const checkField = (field: string, value: unknown): FrameField => {
+  if (typeof value === 'string' && Object.hasOwn(frameFields, value)) return value as FrameField
+  if (typeof value !== 'string') throw wrongType(field, value, 'the name of a field')
+  throw outOfRange(field, value, `must be one of ${fieldNames.join(' ')}`)
+}
+
+/** The little-endian bytes of an unsigned. */
+export const littleEndian = (value: bigint, width: number): Uint8Array =>
+  Uint8Array.from({ length: width }, (_, i) => Number((value >> BigInt(8 * i)) & 0xffn))
+
+/** One byte of an and, or or xor. */
+export const combineByte = (code: 'and' | 'or' | 'xor', old: number, byte: number): number =>
+  code === 'and' ? old & byte : code === 'or' ? old | byte : old ^ byte
+
+const sizeField = frameFields['sw.xstateSize']
+
+/** Turns operations into primitives, one after the other, knowing what the earlier ones have done. */
+class Compiler {
+  readonly primitives: Primitive[] = []
+  readonly #layout: Layout
+  readonly #limits: EditLimits
+  #sentBytes: number
+  #room: number
+  #moved = false
+  // The frame's xstate_size at this point: what the kernel writes is known, so every edit of it is too.
+  readonly #size: Uint8Array
+
+  constructor(layout: Layout, limits: EditLimits) {
+    this.#layout = layout
+    this.#limits = limits
+    this.#sentBytes = limits.frameBytes
+    this.#room = limits.inPlaceBytes
+    this.#size = littleEndian(BigInt(layout.xsave ? layout.size : 0), sizeField.width)
+  }
+
+  get sentBytes(): number {
+    return this.#sentBytes
+  }
+
+  get #xstateSize(): number {
+    return new DataView(this.#size.buffer).getUint32(0, true)
+  }
+
+  #reach(field: string, at: number, length: number): void {
+    if (at + length > this.#room) {
+      const where = this.#moved ? 'of the second buffer' : 'in place'
+      throw outOfRange(field, at + length, `but edits ${where} must end by ${this.#room}`)
+    }
+    this.#sentBytes = Math.max(this.#sentBytes, at + length)
+  }
+
+  write(field: string, at: number, bytes: Uint8Array): void {
+    this.#reach(`${field} (end)`, at, bytes.length)
+    if (bytes.length === 0) return
+    this.primitives.push({ code: 'write', at, bytes })
+    for (let i = 0; i < sizeField.width; i++) {
+      const byte = bytes[sizeField.at + i - at]
+      if (byte !== undefined) this.#size[i] = byte
+    }
+  }
+
+  fill(field: string, at: number, length: number, value: number): void {
+    this.#reach(`${field} (end)`, at, length)
+    if (length === 0) return
+    this.primitives.push({ code: 'fill', at, length, value })
+    for (let i = 0; i < sizeField.width; i++) {
+      const offset = sizeField.at + i
+      if (offset >= at && offset < at + length) this.#size[i] = value
+    }
+  }
+
+  combine(code: 'and' | 'or' | 'xor', field: FrameField, value: bigint): void {
+    const { at, width } = frameFields[field]
+    if (width === 2) throw outOfRange('field', field, 'which only `set` can change: it has two bytes')
+    this.primitives.push({ code, at, length: width, value })
+    // Fields do not overlap: only xstate_size itself changes what is known of it.
+    if (field !== 'sw.xstateSize') return
+    littleEndian(value, width).forEach((byte, i) => {
+      this.#size[i] = combineByte(code, this.#size[i] as number, byte)
+    })
+  }
+
+  set(field: FrameField, value: bigint): void {
+    const { at, width } = frameFields[field]
+    this.write(field, at, littleEndian(value, width))
+  }
+
+  component(field: string, name: unknown, value: unknown): void {
+    if (!isComponentName(name)) throw wrongType(`${field}.name`, name, 'the name of a component')
+    const placed = this.#layout.component(name, `${field}.name`)
+    const bytes = checkEditBytes(`${field}.bytes`, value)
+    if (bytes.length !== placed.size)
+      throw outOfRange(`${field}.bytes.length`, bytes.length, `must be ${placed.size}, the size of ${name}`)
+    for (const range of placed.ranges) {
+      const from = range.offset - placed.offset
+      this.write(field, range.offset, bytes.subarray(from, from + range.size))
+    }
+    if (this.#layout.xsave) this.combine('or', 'xstateBv', placed.mask)
+  }
+
+  resize(field: string, xstateSize: unknown): void {
+    const size = checkInteger(`${field}.xstateSize`, xstateSize, 0, 0xffff_ffff - magic2Size)
+    this.set('sw.xstateSize', BigInt(size))
+    this.set('sw.extendedSize', BigInt(size + magic2Size))
+  }
+
+  placeMagic2(field: string, at: unknown, clearTail: unknown): void {
+    if (clearTail !== undefined && typeof clearTail !== 'boolean')
+      throw wrongType(`${field}.clearTail`, clearTail, 'a boolean')
+    const offset = at === undefined ? this.#xstateSize : checkInteger(`${field}.at`, at, 0, this.#room)
+    this.write(`${field}.at`, offset, littleEndian(BigInt(magic2), magic2Size))
+    const tail = offset + magic2Size
+    const end = Math.min(this.#limits.frameBytes, this.#room)
+    if (clearTail === true && tail < end) this.fill(field, tail, end - tail, 0)
+  }
+
+  move(field: string, op: Readonly<Record<string, unknown>>): void {
+    if (this.#moved) throw outOfRange(field, 'move', 'but this edit has moved the fpstate already')
+    const { spareBytes } = this.#limits
+    if (op.guardAt !== undefined && op.at !== undefined)
+      throw outOfRange(`${field}.at`, op.at, 'but guardAt is given too: only one of them can hold')
+    const at =
+      op.guardAt === undefined
+        ? checkInteger(`${field}.at`, op.at ?? 0, 0, spareBytes - 1)
+        : spareBytes - checkInteger(`${field}.guardAt`, op.guardAt, 1, spareBytes)
+    const room = spareBytes - at
+    // Before an unreadable page less may have room than the kernel wrote: the rest is left behind.
+    if (op.guardAt === undefined && room < this.#sentBytes)
+      throw outOfRange(
+        `${field}.at`,
+        at,
+        `must be at most ${spareBytes - this.#sentBytes}: the frame has to fit`,
+      )
+    const length = Math.min(this.#sentBytes, room)
+    this.primitives.push({ code: 'move', at, length })
+    this.#moved = true
+    this.#room = room
+    this.#sentBytes = length
+  }
+
+  pointer(field: string, op: Readonly<Record<string, unknown>>): void {
+    if ((op.address === undefined) === (op.by === undefined))
+      throw wrongType(field, op, 'an operation with either address or by')
+    if (op.address !== undefined) {
+      this.primitives.push({ code: 'pointer', value: checkUnsigned(`${field}.address`, op.address, 8) })
+    } else {
+      const by = checkInteger(`${field}.by`, op.by, -(2 ** 31), 2 ** 31)
+      this.primitives.push({ code: 'offset', value: BigInt.asUintN(64, BigInt(by)) })
+    }
+  }
+}
+
+const compileOp = (compiler: Compiler, value: unknown, field: string): void => {
+  const op = checkRecord(field, value)
+  switch (op.op) {
+    case 'write': {
+      const at = checkInteger(`${field}.at`, op.at, 0, 0xffff_ffff)
+      compiler.write(field, at, checkEditBytes(`${field}.bytes`, op.bytes))
+      return
+    }
+    case 'set':
+    case 'and':
+    case 'or':
+    case 'xor': {
+      const name = checkField(`${field}.field`, op.field)
+      const number = checkUnsigned(`${field}.value`, op.value, frameFields[name].width)
+      if (op.op === 'set') compiler.set(name, number)
+      else compiler.combine(op.op, name, number)
+      return
+    }
+    case 'fill': {
+      const at = checkInteger(`${field}.at`, op.at, 0, 0xffff_ffff)
+      const length = checkInteger(`${field}.length`, op.length, 0, 0xffff_ffff)
+      compiler.fill(field, at, length, checkInteger(`${field}.value`, op.value, 0, 255))
+      return
+    }
+    case 'component':
+      compiler.component(field, op.name, op.bytes)
+      return
+    case 'resize':
+      compiler.resize(field, op.xstateSize)
+      return
+    case 'magic2':
+      compiler.placeMagic2(field, op.at, op.clearTail)
+      return
+    case 'move':
+      compiler.move(field, op)
+      return
+    case 'pointer':
+      compiler.pointer(field, op)
+      return
+    default:
+      throw typeof op.op === 'string'
+        ? outOfRange(`${field}.op`, op.op, `must be one of ${opNames.join(' ')}`)
+        : wrongType(`${field}.op`, op.op, 'a string')
+  }
+}
+
+/**
+ * Checks an edit against a layout and limits.
+ * @param field how messages call the list: `edit[2].at is …`
+ * @throws TypeError, RangeError that name the operation, the field, the value and the limit
+ */
+export const compileEdit = (
+  edit: readonly EditOp[],
+  layout: Layout,
+  limits: EditLimits,
+  field = 'edit',
+): CompiledEdit => {
+  if (!Array.isArray(edit)) throw wrongType(field, edit, 'an array of operations')
+  if (edit.length > maxOps) throw outOfRange(`${field}.length`, edit.length, `must be at most ${maxOps}`)
+  const compiler = new Compiler(layout, limits)
+  edit.forEach((op, i) => {
+    compileOp(compiler, op, `${field}[${i}]`)
+  })
+  return { primitives: compiler.primitives, sentBytes: compiler.sentBytes }
+}

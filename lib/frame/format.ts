@@ -1,0 +1,41 @@
+/**
+ * Where things are in a 64-bit signal frame. Sources: arch/x86/include/uapi/asm/sigcontext.h
+ * (`struct _fpx_sw_bytes`, `struct sigcontext_64`), arch/x86/include/asm/sigframe.h (`struct rt_sigframe`).
+ */
+
+/** FP_XSTATE_MAGIC1, in the sw bytes: the frame has extended state. */
+export const magic1 = 0x46505853
+/** FP_XSTATE_MAGIC2, right behind the XSAVE area: it is all there. */
+export const magic2 = 0x46505845
+export const magic2Size = 4
+
+/** Bytes of a 64-bit frame below its fpstate: pretcode, ucontext, siginfo. */
+export const headSize = 440
+/** Where in the head the fpstate pointer lies: uc_mcontext.fpstate. */
+export const fpstatePointerOffset = 232
+
+/** A named little-endian unsigned of the fpstate: offset from its start and width, in bytes. */
+export interface FieldPlace {
+  readonly at: number
+  readonly width: 2 | 4 | 8
+}
+
+/** The fields that edits can name. `sw.*` are the sw bytes (464..511), the next two the XSAVE header. */
+export const frameFields = {
+  'sw.magic1': { at: 464, width: 4 },
+  'sw.extendedSize': { at: 468, width: 4 },
+  'sw.xfeatures': { at: 472, width: 8 },
+  'sw.xstateSize': { at: 480, width: 4 },
+  xstateBv: { at: 512, width: 8 },
+  xcompBv: { at: 520, width: 8 },
+  mxcsr: { at: 24, width: 4 },
+  fcw: { at: 0, width: 2 },
+  fsw: { at: 2, width: 2 },
+} as const satisfies Record<string, FieldPlace>
+
+export type FrameField = keyof typeof frameFields
+
+export const fieldNames = Object.keys(frameFields) as FrameField[]
+
+/** The bytes that a field spans to its last. */
+export const fieldEnd = (field: FrameField): number => frameFields[field].at + frameFields[field].width
