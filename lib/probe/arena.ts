@@ -1,0 +1,245 @@
+/**
+ * The arena as TypeScript sees it: where requests, images, edits and records lie. Offsets are the arena's own;
+ * the names and numbers of its structures come from the addon. What the probe process wrote here is data to be
+ * bounded, never to be trusted.
+ */
+import type { EditLimits, Primitive } from '../frame/edit.ts'
+import type { SessionDescription } from '../native-types.ts'
+import { editPoolBytes, type Geometry, imageSlots, ringSlots } from './geometry.ts'
+import type { PlacedImage, PreparedRequest } from './request.ts'
+
+type Numbers = Readonly<Record<string, number>>
+
+const numbered = (numbers: Numbers, name: string): number => {
+  const value = numbers[name]
+  if (value === undefined) throw new Error(`the addon does not know ${name}: it belongs to another version`)
+  return value
+}
+
+/** The fields' word indices and the codes, looked up once: an object of constants for the hot path. */
+const constantsOf = (numbers: Numbers) => {
+  const word = (name: string): number => numbered(numbers, name) >> 2
+  const code = (name: string): number => numbered(numbers, name)
+  return {
+    first: code('first'),
+    ringSlots: code('ringSlots'),
+    requests: code('requests') >> 2,
+    requestWords: code('requestBytes') >> 2,
+    outcomes: code('outcomes') >> 2,
+    outcomeWords: code('outcomeBytes') >> 2,
+    opBytes: code('opBytes'),
+    headBytes: code('headBytes'),
+    recordHead: code('recordHead'),
+    requestLive: code('requestLive'),
+    plainLoop: code('RequestKind.plainLoop'),
+    request: {
+      kind: word('Request.kind'),
+      flags: word('Request.flags'),
+      rfbm: word('Request.rfbm'),
+      load: word('Request.load'),
+      poison: word('Request.poison'),
+      ops: word('Request.ops'),
+      opCount: word('Request.opCount'),
+      written: word('Request.written'),
+      writtenBytes: word('Request.writtenBytes'),
+      sent: word('Request.sent'),
+      sentBytes: word('Request.sentBytes'),
+      after: word('Request.after'),
+      sentFrom: word('Request.sentFrom'),
+      count: word('Request.count'),
+      bad: word('Request.bad'),
+    },
+    outcome: {
+      ending: word('Outcome.ending'),
+      where: word('Outcome.where'),
+      signal: word('Outcome.signal'),
+      siCode: word('Outcome.siCode'),
+      siAddr: word('Outcome.siAddr'),
+      frame: word('Outcome.frame'),
+      fpstate: word('Outcome.fpstate'),
+      sentFpstate: word('Outcome.sentFpstate'),
+      sentPointer: word('Outcome.sentPointer'),
+      elapsedNs: word('Outcome.elapsedNs'),
+    },
+    op: {
+      code: code('Op.code'),
+      at: code('Op.at'),
+      length: code('Op.length'),
+      payload: code('Op.payload'),
+      value: code('Op.value'),
+    },
+    ending: { returned: code('Ending.returned'), signal: code('Ending.signal') },
+    where: { load: code('Where.load'), delivery: code('Where.delivery'), sigreturn: code('Where.sigreturn') },
+    waited: {
+      done: code('Waited.done'),
+      frame: code('Waited.frame'),
+      ended: code('Waited.ended'),
+      timeout: code('Waited.timeout'),
+    },
+    codes: {
+      write: code('OpCode.write'),
+      and: code('OpCode.and'),
+      or: code('OpCode.or'),
+      xor: code('OpCode.xor'),
+      fill: code('OpCode.fill'),
+      move: code('OpCode.move'),
+      pointer: code('OpCode.pointer'),
+      offset: code('OpCode.offset'),
+    },
+  }
+}
+
+export type ArenaConstants = ReturnType<typeof constantsOf>
+
+let cached: { readonly numbers: Numbers; readonly constants: ArenaConstants } | undefined
+
+export const arenaConstants = (numbers: Numbers): ArenaConstants => {
+  if (cached?.numbers !== numbers) cached = { numbers, constants: constantsOf(numbers) }
+  return cached.constants
+}
+
+const payloadAlign = 8
+const align = (bytes: number): number => Math.ceil(bytes / payloadAlign) * payloadAlign
+
+const encodedBytes = (primitives: readonly Primitive[], opBytes: number): number =>
+  primitives.reduce((sum, p) => sum + opBytes + (p.code === 'write' ? align(p.bytes.length) : 0), 0)
+
+export class Arena {
+  readonly constants: ArenaConstants
+  readonly geometry: Geometry
+  /** From the arena's `first` byte on. */
+  readonly bytes: Uint8Array
+  readonly words: Uint32Array
+  readonly view: DataView
+  readonly description: SessionDescription
+  readonly #images: (PlacedImage | null)[] = new Array(imageSlots).fill(null)
+  readonly #imageChunk = new Float64Array(imageSlots).fill(-1)
+  readonly #imagesAt: number
+  readonly #editsAt: number
+  readonly #recordsAt: number
+  #nextImage = 0
+  #editUsed = 0
+  #editEpoch = 1
+  #editChunk = -1
+
+  constructor(memory: ArrayBuffer, description: SessionDescription, geometry: Geometry, numbers: Numbers) {
+    this.constants = arenaConstants(numbers)
+    this.geometry = geometry
+    this.description = description
+    this.bytes = new Uint8Array(memory)
+    this.words = new Uint32Array(memory, 0, memory.byteLength >> 2)
+    this.view = new DataView(memory)
+    this.#imagesAt = description.data
+    this.#editsAt = this.#imagesAt + imageSlots * geometry.imageBytes
+    this.#recordsAt = this.#editsAt + editPoolBytes
+    if (this.constants.ringSlots !== ringSlots)
+      throw new Error(
+        `the addon's ring has ${this.constants.ringSlots} slots, not ${ringSlots}: it belongs to another version`,
+      )
+  }
+
+  /** Index into `bytes` and `view` of an arena offset. */
+  index(offset: number): number {
+    return offset - this.constants.first
+  }
+
+  /** Arena offset of a ring slot's records. */
+  recordAt(sequence: number): number {
+    return this.#recordsAt + (sequence % ringSlots) * this.geometry.slotBytes
+  }
+
+  limits(frameBytes: number): EditLimits {
+    return {
+      frameBytes,
+      inPlaceBytes: Math.min(frameBytes + this.description.headroom, this.geometry.sentCapacity),
+      spareBytes: Math.min(this.description.spareBytes, this.geometry.sentCapacity),
+    }
+  }
+
+  /** Puts an image into the arena, in place of one that this chunk does not use. @returns its arena offset */
+  placeImage(image: PlacedImage, chunk: number): number {
+    if (image.owner !== this || this.#images[image.slot] !== image) {
+      // Ends: a chunk uses fewer images than there are slots.
+      let slot = this.#nextImage
+      while (this.#imageChunk[slot] === chunk) slot = (slot + 1) % imageSlots
+      this.#nextImage = (slot + 1) % imageSlots
+      this.#images[slot] = image
+      image.owner = this
+      image.slot = slot
+      this.bytes.set(image.bytes, this.index(this.#imagesAt + slot * this.geometry.imageBytes))
+    }
+    this.#imageChunk[image.slot] = chunk
+    return this.#imagesAt + image.slot * this.geometry.imageBytes
+  }
+
+  /** Puts an edit's operations into the arena. Undefined: no room while this chunk's edits are in use. */
+  placeEdit(request: PreparedRequest, chunk: number): number | undefined {
+    if (request.editOwner === this && request.editEpoch === this.#editEpoch) {
+      this.#editChunk = chunk
+      return request.editAt
+    }
+    const { primitives } = request.edit
+    const length = encodedBytes(primitives, this.constants.opBytes)
+    if (length > editPoolBytes)
+      throw new RangeError(`edit needs ${length} bytes, but all edits of a session share ${editPoolBytes}`)
+    if (this.#editUsed + length > editPoolBytes) {
+      if (this.#editChunk === chunk) return undefined
+      this.#editUsed = 0
+      this.#editEpoch += 1
+    }
+    const at = this.#editsAt + this.#editUsed
+    this.#editUsed += length
+    this.#encode(primitives, at)
+    request.editOwner = this
+    request.editEpoch = this.#editEpoch
+    request.editAt = at
+    this.#editChunk = chunk
+    return at
+  }
+
+  #encode(primitives: readonly Primitive[], at: number): void {
+    const { opBytes, op, codes } = this.constants
+    let payload = at + primitives.length * opBytes
+    primitives.forEach((primitive, i) => {
+      const base = this.index(at + i * opBytes)
+      const put = (offset: number, length: number, value: bigint): void => {
+        this.view.setUint32(base + op.code, codes[primitive.code], true)
+        this.view.setUint32(base + op.at, offset, true)
+        this.view.setUint32(base + op.length, length, true)
+        this.view.setUint32(base + op.payload, payload, true)
+        this.view.setBigUint64(base + op.value, value, true)
+      }
+      switch (primitive.code) {
+        case 'write':
+          put(primitive.at, primitive.bytes.length, 0n)
+          this.bytes.set(primitive.bytes, this.index(payload))
+          payload += align(primitive.bytes.length)
+          break
+        case 'fill':
+          put(primitive.at, primitive.length, BigInt(primitive.value))
+          break
+        case 'move':
+          put(primitive.at, primitive.length, 0n)
+          break
+        case 'pointer':
+        case 'offset':
+          put(0, 0, primitive.value)
+          break
+        default:
+          put(primitive.at, primitive.length, primitive.value)
+      }
+    })
+  }
+
+  /** Word index of a ring slot's request. */
+  requestAt(sequence: number): number {
+    const { requests, first, requestWords, ringSlots } = this.constants
+    return requests - (first >> 2) + (sequence % ringSlots) * requestWords
+  }
+
+  /** Word index of a ring slot's outcome. */
+  outcomeAt(sequence: number): number {
+    const { outcomes, first, outcomeWords, ringSlots } = this.constants
+    return outcomes - (first >> 2) + (sequence % ringSlots) * outcomeWords
+  }
+}

@@ -1,0 +1,76 @@
+/** How large the regions of the arena must be for a host. Nothing fixed: all sizes come from CPUID leaf 0xD. */
+import type { ArenaShape } from '../native-types.ts'
+import type { HostCpu } from '../xstate/host.ts'
+import { legacySize, minXsaveSize } from '../xstate/layout.ts'
+
+const page = 4096
+const pages = (bytes: number): number => Math.ceil(bytes / page) * page
+const cacheLine = 64
+const lines = (bytes: number): number => Math.ceil(bytes / cacheLine) * cacheLine
+
+/** Room above the largest frame of the host, for edits that claim more than the host has. Bytes. */
+const slack = 16 * 1024
+/** Below the frame: the kernel needs its frame and alignment; the rest is for the host's surprises. */
+const below = 32 * 1024
+/**
+ * Slots of the ring, each with its records; as many requests are handed over at once. More slots would fall out
+ * of the second-level cache, fewer would be lost to handshakes (measured with 32 to 1024).
+ */
+export const ringSlots = 128
+/** Images in the arena: two for each slot, and those that are used again and again. */
+export const imageSlots = 2 * ringSlots + 32
+/** Bytes for the operations of edits and what they write; when it is full it is filled anew. */
+export const editPoolBytes = 2 * 1024 * 1024
+
+export interface Geometry {
+  /** Bytes of the largest standard-format area of the host, with every component of XCR0. */
+  readonly areaBytes: number
+  readonly imageBytes: number
+  readonly headroom: number
+  readonly stackBytes: number
+  readonly spareBytes: number
+  /** Where in a record slot what lies; `sent` is last, since its size varies. */
+  readonly written: number
+  readonly after: number
+  readonly sent: number
+  readonly sentCapacity: number
+  readonly slotBytes: number
+}
+
+/** @param recordHead bytes between the start of a record and the fpstate in it */
+export const geometryOf = (cpu: HostCpu, recordHead: number): Geometry => {
+  const areaBytes =
+    cpu.xcr0 === 0n
+      ? legacySize
+      : cpu.components.reduce(
+          (size, c) => (c.supervisor ? size : Math.max(size, c.offset + c.size)),
+          minXsaveSize,
+        )
+  const imageBytes = lines(Math.max(areaBytes, minXsaveSize))
+  const headroom = pages(areaBytes + slack)
+  const spareBytes = pages(2 * areaBytes + slack)
+  const after = recordHead + lines(areaBytes + cacheLine)
+  const sent = after + imageBytes
+  const sentCapacity = lines(Math.max(areaBytes + cacheLine + headroom, spareBytes))
+  return {
+    areaBytes,
+    imageBytes,
+    headroom,
+    stackBytes: headroom + pages(Math.max(2 * cpu.minSignalStack, 2 * areaBytes) + below),
+    spareBytes,
+    written: 0,
+    after,
+    sent,
+    sentCapacity,
+    slotBytes: sent + recordHead + sentCapacity,
+  }
+}
+
+/** The arena for this geometry. */
+export const shapeOf = (geometry: Geometry, permissions: bigint): ArenaShape => ({
+  stackBytes: geometry.stackBytes,
+  headroom: geometry.headroom,
+  spareBytes: geometry.spareBytes,
+  dataBytes: imageSlots * geometry.imageBytes + editPoolBytes + ringSlots * geometry.slotBytes,
+  permissions,
+})

@@ -1,0 +1,258 @@
+/**
+ * One probe process and its arena: hands chunks of requests over and says what came back. When the process is
+ * lost, so is this object; a session then makes another.
+ */
+import { loadNative, probePath } from '../native.ts'
+import type { NativeExit, NativeSession } from '../native-types.ts'
+import type { HostCpu } from '../xstate/host.ts'
+import { Arena } from './arena.ts'
+import { geometryOf, ringSlots, shapeOf } from './geometry.ts'
+import { RecordStore } from './records.ts'
+import type { PreparedRequest } from './request.ts'
+import { type SignalPlace, signalName } from './result.ts'
+
+/** How long the end of a killed process is waited for before it counts as stuck. */
+const reapTimeoutMs = 1000
+const reapPauseMs = 2
+/** Single probes that share a store: results are copied out of the arena in groups of so many. */
+const storeSlots = ringSlots / 2
+
+/** Processes that SIGKILL did not end in time. Looked at again now and then, so that none stays a zombie. */
+const abandoned = new Set<NativeSession>()
+
+const sweepAbandoned = (): void => {
+  for (const session of abandoned) {
+    if (session.tryReap() === undefined) continue
+    session.close()
+    abandoned.delete(session)
+  }
+}
+
+const pauseSync = (ms: number): void => {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
+}
+
+/** What a chunk's requests need to be the same for. */
+export interface RunContext {
+  /** Components that are loaded and saved. */
+  readonly rfbm: bigint
+  /** Bytes of an fpstate as the kernel writes it. */
+  readonly frameBytes: number
+  readonly timeoutMs: number
+}
+
+/** Requests that were handed over together, and where their records go. */
+export interface Chunk {
+  readonly first: number
+  readonly count: number
+  readonly store: RecordStore
+  readonly firstSlot: number
+}
+
+/** How a chunk ended: how many probes were completed, and whether the process is still there. */
+export interface ChunkEnd {
+  readonly completed: number
+  readonly lost: 'ended' | 'timeout' | null
+}
+
+export class ProbeProcess {
+  readonly arena: Arena
+  readonly pid: number
+  readonly #session: NativeSession
+  #sequence = 0
+  #chunk = 0
+  #stores: RecordStore[] = []
+  #single: RecordStore | null = null
+
+  /** @throws NativeUnavailableError; Error when it cannot be started, with the call that failed */
+  constructor(cpu: HostCpu, permissions: bigint) {
+    sweepAbandoned()
+    const native = loadNative()
+    const geometry = geometryOf(cpu, native.arena.recordHead as number)
+    this.#session = new native.Session(probePath(), shapeOf(geometry, permissions))
+    const description = this.#session.describe()
+    this.pid = description.pid
+    this.arena = new Arena(this.#session.memory(), description, geometry, native.arena)
+  }
+
+  /** Detaches whatever store lies where the next `count` probes will. */
+  #makeRoom(count: number): void {
+    const oldest = this.#sequence + count - ringSlots
+    for (let store = this.#stores[0]; store !== undefined && store.first < oldest; store = this.#stores[0]) {
+      if (store === this.#single) this.#single = null
+      store.detach()
+      this.#stores.shift()
+    }
+  }
+
+  #newStore(frameBytes: number): RecordStore {
+    const store = new RecordStore(this.arena, this.#sequence, frameBytes)
+    this.#stores.push(store)
+    return store
+  }
+
+  #describe(request: PreparedRequest, sequence: number, edit: number, context: RunContext): void {
+    const { words, constants, geometry } = this.arena
+    const { request: field } = constants
+    const at = this.arena.requestAt(sequence)
+    const record = this.arena.recordAt(sequence)
+    words[at + field.kind] = 0
+    words[at + field.flags] = request.live === null ? 0 : constants.requestLive
+    words[at + field.rfbm] = Number(context.rfbm & 0xffff_ffffn)
+    words[at + field.rfbm + 1] = Number(context.rfbm >> 32n)
+    words[at + field.load] = this.arena.placeImage(request.load, this.#chunk)
+    words[at + field.poison] = this.arena.placeImage(request.poison, this.#chunk)
+    words[at + field.ops] = edit
+    words[at + field.opCount] = request.edit.primitives.length
+    words[at + field.written] = record + geometry.written
+    words[at + field.writtenBytes] = context.frameBytes
+    words[at + field.sent] = record + geometry.sent
+    words[at + field.sentBytes] = request.edit.sentBytes
+    words[at + field.after] = record + geometry.after
+  }
+
+  /**
+   * Writes requests into the ring, as many as fit.
+   * @param apart whether the records are to lie in a store of their own, which the caller may let lapse
+   */
+  fill(
+    requests: readonly PreparedRequest[],
+    from: number,
+    most: number,
+    context: RunContext,
+    apart = false,
+  ): Chunk {
+    this.#chunk += 1
+    const wanted = Math.min(requests.length - from, most, ringSlots)
+    this.#makeRoom(wanted)
+    const alone = wanted === 1 && !apart
+    const store =
+      alone && this.#single !== null && this.#single.used < storeSlots
+        ? this.#single
+        : this.#newStore(context.frameBytes)
+    this.#single = alone ? store : null
+    const firstSlot = store.used
+    let count = 0
+    while (count < wanted) {
+      const request = requests[from + count] as PreparedRequest
+      const edit = this.arena.placeEdit(request, this.#chunk)
+      if (edit === undefined) break
+      this.#describe(request, this.#sequence + count, edit, context)
+      store.add(request.edit.sentBytes)
+      count += 1
+    }
+    return { first: this.#sequence, count, store, firstSlot }
+  }
+
+  #endOf(chunk: Chunk, waited: number): ChunkEnd {
+    const { waited: codes } = this.arena.constants
+    if (waited === codes.done) return { completed: chunk.count, lost: null }
+    // What the process claims to have completed is bounded by what it was given.
+    const done = (this.#session.completed() - chunk.first) >>> 0
+    return {
+      completed: Math.min(done, chunk.count),
+      lost: waited === codes.timeout ? 'timeout' : 'ended',
+    }
+  }
+
+  #submitted(chunk: Chunk): number {
+    this.#sequence += chunk.count
+    return this.#sequence >>> 0
+  }
+
+  /** Runs a chunk. */
+  run(chunk: Chunk, context: RunContext): ChunkEnd {
+    return this.#endOf(chunk, this.#session.run(chunk.count, this.#submitted(chunk), context.timeoutMs))
+  }
+
+  async runAsync(chunk: Chunk, context: RunContext): Promise<ChunkEnd> {
+    const target = this.#submitted(chunk)
+    return this.#endOf(chunk, await this.#session.runAsync(chunk.count, target, context.timeoutMs))
+  }
+
+  /** Runs a chunk of one live request until its frame waits. False: it ended without a frame. */
+  runToFrame(chunk: Chunk, context: RunContext): ChunkEnd | 'frame' {
+    const waited = this.#session.run(1, this.#submitted(chunk), context.timeoutMs)
+    return waited === this.arena.constants.waited.frame ? 'frame' : this.#endOf(chunk, waited)
+  }
+
+  /** Sends a live frame back. `fpstate` is an index into the arena's bytes. */
+  reply(chunk: Chunk, fpstate: number, sentBytes: number, context: RunContext): ChunkEnd {
+    const { words, constants } = this.arena
+    const at = this.arena.requestAt(chunk.first)
+    words[at + constants.request.sentBytes] = sentBytes
+    words[at + constants.request.sentFrom] = fpstate + constants.first
+    chunk.store.setSentBytes(chunk.firstSlot, sentBytes)
+    return this.#endOf(chunk, this.#session.reply((chunk.first + 1) >>> 0, context.timeoutMs))
+  }
+
+  /** Runs the plain loop of `sigframe bench`. @returns nanoseconds, or null where it went otherwise than meant */
+  plainLoop(request: PreparedRequest, count: number, bad: boolean, context: RunContext): number | null {
+    const chunk = this.fill([request], 0, 1, context)
+    const { words, constants, view } = this.arena
+    const at = this.arena.requestAt(chunk.first)
+    words[at + constants.request.kind] = constants.plainLoop
+    view.setBigUint64((at + constants.request.count) * 4, BigInt(count), true)
+    view.setBigUint64((at + constants.request.bad) * 4, bad ? 1n : 0n, true)
+    const end = this.run(chunk, { ...context, timeoutMs: 60_000 })
+    const outcome = this.arena.outcomeAt(chunk.first)
+    if (end.lost !== null || words[outcome + constants.outcome.ending] !== constants.ending.returned)
+      return null
+    const elapsed = outcome + constants.outcome.elapsedNs
+    return (words[elapsed] as number) + (words[elapsed + 1] as number) * 2 ** 32
+  }
+
+  /** How a completed probe of a chunk ended. */
+  ending(chunk: Chunk, index: number): 'returned' | 'signal' | 'harness' {
+    const { words, constants } = this.arena
+    const ending = words[this.arena.outcomeAt(chunk.first + index) + constants.outcome.ending]
+    if (ending === constants.ending.returned) return 'returned'
+    return ending === constants.ending.signal ? 'signal' : 'harness'
+  }
+
+  /** Where the signal of a probe hit; undefined for a number that no probe process of ours writes. */
+  signalPlace(where: number): SignalPlace | undefined {
+    const { where: codes } = this.arena.constants
+    return (['load', 'delivery', 'sigreturn'] as const).find(place => codes[place] === where)
+  }
+
+  #detachStores(): void {
+    for (const store of this.#stores) store.detach()
+    this.#stores = []
+    this.#single = null
+  }
+
+  #leave(exit: NativeExit | undefined): NativeExit | undefined {
+    this.#detachStores()
+    if (exit === undefined) abandoned.add(this.#session)
+    else this.#session.close()
+    return exit
+  }
+
+  /** Kills the process and lets go of it. Undefined: it did not end, and was left behind. */
+  end(): NativeExit | undefined {
+    this.#session.kill()
+    let exit = this.#session.tryReap()
+    for (let waited = 0; exit === undefined && waited < reapTimeoutMs; waited += reapPauseMs) {
+      pauseSync(reapPauseMs)
+      exit = this.#session.tryReap()
+    }
+    return this.#leave(exit)
+  }
+
+  async endAsync(): Promise<NativeExit | undefined> {
+    this.#session.kill()
+    let exit = this.#session.tryReap()
+    for (let waited = 0; exit === undefined && waited < reapTimeoutMs; waited += reapPauseMs) {
+      await new Promise(resolve => setTimeout(resolve, reapPauseMs))
+      exit = this.#session.tryReap()
+    }
+    return this.#leave(exit)
+  }
+}
+
+/** A native exit with the signal's name. */
+export const namedExit = (exit: NativeExit): { signal: string | null; code: number | null } => ({
+  signal: exit.signal === null ? null : signalName(exit.signal),
+  code: exit.code,
+})

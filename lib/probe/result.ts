@@ -1,0 +1,184 @@
+/** What became of a probe. A union on `kind`; only the variants that have images carry them. */
+import { constants as osConstants } from 'node:os'
+
+import type { EditOp } from '../frame/edit.ts'
+import { FrameRecord } from '../frame/reader.ts'
+import { type Explanation, explain, explainMxcsr, type Origins } from '../xstate/compare.ts'
+import type { ComponentName } from '../xstate/components.ts'
+import { XsaveImage } from '../xstate/image.ts'
+import type { Layout } from '../xstate/layout.ts'
+import type { RecordStore } from './records.ts'
+import type { PreparedRequest } from './request.ts'
+
+/** Where a signal hit: at the loading XRSTOR, when the frame was to be written, when it was to be restored. */
+export type SignalPlace = 'load' | 'delivery' | 'sigreturn'
+
+const signalNames = new Map(Object.entries(osConstants.signals).map(([name, number]) => [number, name]))
+
+/** A signal's name, `SIGSEGV`; one without a name is `signal 33`. */
+export const signalName = (number: number): string => signalNames.get(number) ?? `signal ${number}`
+
+// Differing bytes are told in runs; two runs closer than this are one.
+const runGap = 8
+
+/** The writes that turn one array of bytes into the other. */
+export const differingRuns = (from: Uint8Array, to: Uint8Array): { at: number; bytes: Uint8Array }[] => {
+  const runs: { at: number; end: number }[] = []
+  for (let i = 0; i < to.length; i++) {
+    if ((from[i] ?? 0) === to[i]) continue
+    const last = runs.at(-1)
+    if (last !== undefined && i - last.end < runGap) last.end = i + 1
+    else runs.push({ at: i, end: i + 1 })
+  }
+  return runs.map(({ at, end }) => ({ at, bytes: to.slice(at, end) }))
+}
+
+/** The images of a probe whose handler ran. All that the getters return are copies. */
+abstract class Recorded {
+  readonly layout: Layout
+  readonly #request: PreparedRequest
+  readonly #store: RecordStore
+  readonly #slot: number
+
+  constructor(layout: Layout, request: PreparedRequest, store: RecordStore, slot: number) {
+    this.layout = layout
+    this.#request = request
+    this.#store = store
+    this.#slot = slot
+  }
+
+  /** What the registers held when the signal hit: the image that was loaded. */
+  get before(): XsaveImage {
+    return new XsaveImage(this.#request.load.bytes.slice(), this.layout)
+  }
+
+  /** What the registers held when the handler returned. */
+  get poison(): XsaveImage {
+    return new XsaveImage(this.#request.poison.bytes.slice(), this.layout)
+  }
+
+  #frame(which: 'written' | 'sent'): FrameRecord {
+    const { head, fpstate } = this.#store.frame(this.#slot, which)
+    return new FrameRecord(head.slice(), fpstate.slice(), this.layout)
+  }
+
+  /** The frame as the kernel wrote it. */
+  get written(): FrameRecord {
+    return this.#frame('written')
+  }
+
+  /** The frame as it went back to the kernel. */
+  get sent(): FrameRecord {
+    return this.#frame('sent')
+  }
+
+  /** What the registers held after the return. After a signal: what the kernel left in them. */
+  get after(): XsaveImage {
+    return new XsaveImage(this.#after().slice(), this.layout)
+  }
+
+  #after(): Uint8Array {
+    return this.#store.after(this.#slot, this.layout.size)
+  }
+
+  #origins(): Origins {
+    return {
+      sent: this.#store.frame(this.#slot, 'sent').fpstate,
+      loaded: this.#request.load.bytes,
+      poison: this.#request.poison.bytes,
+    }
+  }
+
+  /**
+   * Every explanation of a component's bytes after the return: from the frame as sent, the init value, kept
+   * from before the return, or as it was when the signal hit. More than one may hold.
+   * @throws RangeError when the layout lacks the component
+   */
+  state(name: ComponentName): Explanation {
+    return explain(this.#after(), this.#origins(), this.layout, name)
+  }
+
+  /** The same of MXCSR, which belongs to no component. */
+  mxcsrState(): Explanation {
+    return explainMxcsr(this.#after(), this.#origins())
+  }
+
+  /** What was done to the frame, as the bytes that changed: as data it has the same effect again. */
+  get effect(): EditOp[] {
+    const { description } = this.#store.arena
+    const { fpstate, sentFpstate, sentPointer } = this.#store.outcome(this.#slot)
+    const ops: EditOp[] = []
+    if (sentFpstate !== fpstate) ops.push({ op: 'move', at: sentFpstate - description.spare })
+    const written = this.#store.frame(this.#slot, 'written').fpstate
+    const sent = this.#store.frame(this.#slot, 'sent').fpstate
+    for (const { at, bytes } of differingRuns(written, sent)) ops.push({ op: 'write', at, bytes })
+    const distance = BigInt.asIntN(64, sentPointer - description.base - BigInt(sentFpstate))
+    // Near means relative: addresses of the arena change from one process to the next.
+    if (distance !== 0n && distance > -(1n << 31n) && distance < 1n << 31n) {
+      ops.push({ op: 'pointer', by: Number(distance) })
+    } else if (distance !== 0n) {
+      ops.push({ op: 'pointer', address: sentPointer })
+    }
+    return ops
+  }
+}
+
+/** The frame went back, and the kernel took it: in full, in part, or as it does without a word. */
+export class Returned extends Recorded {
+  readonly kind = 'returned'
+}
+
+/** A signal and its siginfo. */
+export interface SignalInfo {
+  /** SIGSEGV, mostly. */
+  readonly signal: string
+  /** 128 (SI_KERNEL) where the kernel found the frame bad. */
+  readonly siCode: number
+  readonly siAddr: bigint
+}
+
+/** The kernel answered the return with a signal. The process survived it. */
+export class Signalled extends Recorded implements SignalInfo {
+  readonly kind = 'signal'
+  readonly where = 'sigreturn'
+  readonly signal: string
+  readonly siCode: number
+  readonly siAddr: bigint
+
+  constructor(info: SignalInfo, ...recorded: ConstructorParameters<typeof Recorded>) {
+    super(...recorded)
+    this.signal = info.signal
+    this.siCode = info.siCode
+    this.siAddr = info.siAddr
+  }
+}
+
+/** A signal before any frame was there: the load failed, or the frame could not be written. */
+export interface Unraised extends SignalInfo {
+  readonly kind: 'signal'
+  readonly where: 'load' | 'delivery'
+}
+
+/** The probe process died of this probe. The next one runs in a new process. */
+export interface Died {
+  readonly kind: 'died'
+  /** The signal that ended it, or null. */
+  readonly signal: string | null
+  /** Its exit code, or null. */
+  readonly code: number | null
+}
+
+/** The probe process made no progress; it was killed, and the next probe runs in a new one. */
+export interface TimedOut {
+  readonly kind: 'timeout'
+  readonly timeoutMs: number
+}
+
+/** It made no progress, and SIGKILL did not end it either. It was left behind. */
+export interface Stuck {
+  readonly kind: 'stuck'
+  readonly timeoutMs: number
+  readonly pid: number
+}
+
+export type Seen = Returned | Signalled | Unraised | Died | TimedOut | Stuck

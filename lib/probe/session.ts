@@ -1,0 +1,470 @@
+/**
+ * A session with one probe process: `open`, then probes one by one (`runSync`), many (`runMany`, `runEach`), or
+ * without blocking (`run`). A process that dies, hangs or cannot be killed is reported with the probe that did
+ * it, and replaced.
+ */
+import { checkInteger, checkRecord, outOfRange, wrongType } from '../errors.ts'
+import type { EditLimits } from '../frame/edit.ts'
+import { magic1, magic2Size } from '../frame/format.ts'
+import { LiveFrame } from '../frame/live.ts'
+import type { SwBytes } from '../frame/reader.ts'
+import { type ComponentName, componentAt, maskOf, namesOf } from '../xstate/components.ts'
+import { type HostCpu, hostLayout, readHostCpu } from '../xstate/host.ts'
+import { initImage } from '../xstate/image.ts'
+import { type Layout, legacyFeatures, legacySize } from '../xstate/layout.ts'
+import { randomImage } from '../xstate/random.ts'
+import { ringSlots } from './geometry.ts'
+import { type Chunk, type ChunkEnd, namedExit, ProbeProcess, type RunContext } from './process.ts'
+import {
+  type DataRequest,
+  PlacedImage,
+  type PreparedRequest,
+  type ProbeRequest,
+  prepareRequest,
+  type RequestContext,
+} from './request.ts'
+import { Returned, type Seen, Signalled, signalName } from './result.ts'
+
+export interface OpenOptions {
+  /**
+   * Components that need the kernel's permission (`xtiledata`). It cannot be given back, and it changes the
+   * frames: hence a session of its own.
+   */
+  readonly permissions?: readonly ComponentName[]
+  /** How long the probe process may make no progress before it is killed; 5000 ms if left out. */
+  readonly timeoutMs?: number
+  /** Seed of the poison images, an integer; 1 if left out. */
+  readonly seed?: number
+}
+
+const defaultTimeoutMs = 5000
+const maxTimeoutMs = 24 * 3600 * 1000
+const poisons = 8
+
+const optionFields = new Set(['permissions', 'timeoutMs', 'seed'])
+
+const checkOptions = (options: OpenOptions) => {
+  const record = checkRecord('options', options)
+  for (const key of Object.keys(record)) {
+    if (!optionFields.has(key))
+      throw outOfRange(`options.${key}`, record[key], `but open takes only ${[...optionFields].join(' ')}`)
+  }
+  const { permissions = [], timeoutMs = defaultTimeoutMs, seed = 1 } = options
+  if (!Array.isArray(permissions))
+    throw wrongType('options.permissions', permissions, 'an array of components')
+  return {
+    permissions: maskOf(permissions),
+    timeoutMs: checkInteger('options.timeoutMs', timeoutMs, 1, maxTimeoutMs),
+    seed: checkInteger('options.seed', seed, 0, 0x7fff_ffff),
+  }
+}
+
+/** The components of this CPU that tasks get only on their asking: those that IA32_XFD can disable. */
+export const permissible = (cpu: HostCpu): ComponentName[] =>
+  cpu.components
+    .filter(({ xfd, index }) => xfd && (cpu.xcr0 >> BigInt(index)) & 1n)
+    .map(({ index }) => componentAt(index).name)
+
+const checkPermissions = (mask: bigint, cpu: HostCpu): void => {
+  const names = permissible(cpu)
+  if ((mask & ~maskOf(names)) === 0n) return
+  const limit =
+    names.length === 0
+      ? 'but this host has no component that needs permission'
+      : `must be of ${names.join(' ')}`
+  throw outOfRange('options.permissions', namesOf(mask).join(' '), limit)
+}
+
+const lentAway = 'this result was lent to its visitor only; what is to be kept comes from runMany'
+
+/** A session. Its methods throw TypeError or RangeError for bad requests before anything runs. */
+export class Probe {
+  /** The host's CPU, as it describes itself. */
+  readonly cpu: HostCpu
+  /** Where this session's components lie: the kernel's user_size and features for its task. */
+  readonly layout: Layout
+  /** The sw bytes of the first frame that the kernel wrote for this session, unedited. */
+  readonly sw: SwBytes
+  /** How far edits may reach. */
+  readonly limits: EditLimits
+  readonly #permissions: bigint
+  readonly #context: RunContext
+  readonly #requests: RequestContext
+  #process: ProbeProcess | null
+  #busy: string | null = null
+  #queue: Promise<unknown> = Promise.resolve()
+  #closed = false
+
+  /** Use `open`. */
+  constructor(options: OpenOptions = {}) {
+    const { permissions, timeoutMs, seed } = checkOptions(options)
+    this.cpu = readHostCpu()
+    checkPermissions(permissions, this.cpu)
+    this.#permissions = permissions
+    this.#process = new ProbeProcess(this.cpu, permissions)
+    try {
+      const first = this.#firstFrame(seed, timeoutMs)
+      this.sw = first.sw
+      this.layout = first.layout
+    } catch (error) {
+      this.#process.end()
+      throw error
+    }
+    const frameBytes = this.layout.xsave ? this.layout.size + magic2Size : legacySize
+    this.limits = this.#process.arena.limits(frameBytes)
+    this.#context = { rfbm: this.layout.features, frameBytes, timeoutMs }
+    const pool = Array.from(
+      { length: poisons },
+      (_, i) => new PlacedImage(randomImage(this.layout, { seed: seed + i }).bytes),
+    )
+    let drawn = 0
+    this.#requests = {
+      session: this,
+      layout: this.layout,
+      limits: this.limits,
+      initLoad: new PlacedImage(initImage(this.layout).bytes),
+      nextPoison: () => pool[drawn++ % poisons] as PlacedImage,
+    }
+  }
+
+  /**
+   * Raises one signal with every permitted component in use, and reads from the frame what the task really has:
+   * AMX tile data joins it only then.
+   */
+  #firstFrame(seed: number, timeoutMs: number): { sw: SwBytes; layout: Layout } {
+    const process = this.#process as ProbeProcess
+    const guess = hostLayout(this.cpu, (this.cpu.xcr0 & process.arena.description.permitted) | legacyFeatures)
+    const frameBytes = guess.xsave ? guess.size + magic2Size : legacySize
+    const context = { rfbm: guess.features, frameBytes, timeoutMs }
+    const request = prepareRequest(
+      { load: randomImage(guess, { seed }), poison: initImage(guess) },
+      {
+        session: this,
+        layout: guess,
+        limits: process.arena.limits(frameBytes),
+        initLoad: new PlacedImage(initImage(guess).bytes),
+        nextPoison: () => new PlacedImage(initImage(guess).bytes),
+      },
+    )
+    const chunk = process.fill([request], 0, 1, context)
+    const end = process.run(chunk, context)
+    if (end.lost !== null || process.ending(chunk, 0) !== 'returned')
+      throw new Error(
+        `the first frame of a session did not come back: ${end.lost ?? process.ending(chunk, 0)}`,
+      )
+    const { sw } = new Returned(guess, request, chunk.store, 0).written
+    if (!guess.xsave || sw.magic1 !== magic1) return { sw, layout: guess }
+    return { sw, layout: hostLayout(this.cpu, sw.xfeatures) }
+  }
+
+  /** Process id of the probe process; changes when it had to be replaced. */
+  get pid(): number {
+    return this.#ready().pid
+  }
+
+  #ready(): ProbeProcess {
+    if (this.#closed) throw new Error('the session is closed')
+    if (this.#busy !== null) throw new Error(this.#busy)
+    this.#process ??= new ProbeProcess(this.cpu, this.#permissions)
+    return this.#process
+  }
+
+  /** Checks a request once, for many runs. @throws TypeError, RangeError that name field, value and limit */
+  prepare(request: ProbeRequest): PreparedRequest {
+    return prepareRequest(request, this.#requests)
+  }
+
+  #prepareAll(requests: readonly (ProbeRequest | PreparedRequest)[]): PreparedRequest[] {
+    if (!Array.isArray(requests)) throw wrongType('requests', requests, 'an array of requests')
+    return requests.map((request, i) => prepareRequest(request, this.#requests, `requests[${i}]`))
+  }
+
+  #seen(process: ProbeProcess, request: PreparedRequest, chunk: Chunk, index: number): Seen {
+    const ending = process.ending(chunk, index)
+    const slot = chunk.firstSlot + index
+    if (ending === 'returned') return new Returned(this.layout, request, chunk.store, slot)
+    const outcome = chunk.store.outcome(slot)
+    const where = process.signalPlace(outcome.where)
+    if (ending !== 'signal' || where === undefined)
+      throw new Error('the probe process could not make sense of its request: a fault of the harness')
+    const info = { signal: signalName(outcome.signal), siCode: outcome.siCode, siAddr: outcome.siAddr }
+    if (where === 'sigreturn') return new Signalled(info, this.layout, request, chunk.store, slot)
+    return { kind: 'signal', where, ...info }
+  }
+
+  /** The result of the probe during which the process was lost. */
+  #lost(lost: 'ended' | 'timeout', pid: number, exit: ReturnType<ProbeProcess['end']>): Seen {
+    const { timeoutMs } = this.#context
+    if (exit === undefined) return { kind: 'stuck', timeoutMs, pid }
+    return lost === 'timeout' ? { kind: 'timeout', timeoutMs } : { kind: 'died', ...namedExit(exit) }
+  }
+
+  /** Makes a chunk's results. The records stay where they are meanwhile, so the sink may start nothing here. */
+  #collect(
+    process: ProbeProcess,
+    requests: readonly PreparedRequest[],
+    from: number,
+    chunk: Chunk,
+    completed: number,
+    sink: (seen: Seen, index: number) => void,
+  ): void {
+    this.#busy = 'a batch of this session is being visited: its visitor cannot start another probe'
+    try {
+      for (let i = 0; i < completed; i++) {
+        sink(this.#seen(process, requests[from + i] as PreparedRequest, chunk, i), from + i)
+      }
+    } finally {
+      this.#busy = null
+    }
+  }
+
+  #forget(): ProbeProcess {
+    const process = this.#process as ProbeProcess
+    this.#process = null
+    return process
+  }
+
+  /** Runs data requests from `from` up to the first live one, at most one ring full. @returns how many ran */
+  #runChunk(
+    requests: readonly PreparedRequest[],
+    from: number,
+    sink: (seen: Seen, index: number) => void,
+    lend: boolean,
+  ): number {
+    const process = this.#ready()
+    const chunk = process.fill(requests, from, dataRun(requests, from), this.#context, lend)
+    const end = process.run(chunk, this.#context)
+    let exit: ReturnType<ProbeProcess['end']>
+    try {
+      this.#collect(process, requests, from, chunk, end.completed, sink)
+    } finally {
+      if (lend) chunk.store.lapse(lentAway)
+      if (end.lost !== null) exit = this.#forget().end()
+    }
+    if (end.lost === null) return end.completed
+    sink(this.#lost(end.lost, process.pid, exit), from + end.completed)
+    return end.completed + 1
+  }
+
+  #runLive(request: PreparedRequest): Seen {
+    const process = this.#ready()
+    const chunk = process.fill([request], 0, 1, this.#context)
+    const step = process.runToFrame(chunk, this.#context)
+    let thrown: { readonly error: unknown } | null = null
+    let end: ChunkEnd
+    if (step === 'frame') {
+      const frame = this.#liveFrame(process, chunk)
+      this.#busy = 'a probe is under way in this session: its edit callback cannot start another'
+      try {
+        refusePromise(request.live?.(frame))
+      } catch (error) {
+        thrown = { error }
+      } finally {
+        this.#busy = null
+      }
+      const { fpstate, sentBytes } = frame.revoke()
+      if (thrown === null) end = process.reply(chunk, fpstate, sentBytes, this.#context)
+      else end = this.#sendUntouched(process, chunk)
+    } else {
+      end = step
+    }
+    const seen = this.#endOfOne(process, request, chunk, end)
+    if (thrown !== null) throw thrown.error
+    return seen
+  }
+
+  #endOfOne(process: ProbeProcess, request: PreparedRequest, chunk: Chunk, end: ChunkEnd): Seen {
+    if (end.lost === null || end.completed === 1) return this.#seen(process, request, chunk, 0)
+    return this.#lost(end.lost, process.pid, this.#forget().end())
+  }
+
+  #liveFrame(process: ProbeProcess, chunk: Chunk): LiveFrame {
+    const { arena } = process
+    const { description, constants } = arena
+    const at = arena.outcomeAt(chunk.first)
+    const frame = arena.words[at + constants.outcome.frame] as number
+    const fpstate = arena.words[at + constants.outcome.fpstate] as number
+    const stackEnd = description.stack + description.stackBytes
+    const inStack = (offset: number, bytes: number): boolean =>
+      offset >= description.stack && offset + bytes <= stackEnd
+    if (!inStack(frame, constants.headBytes) || !inStack(fpstate, this.limits.inPlaceBytes)) {
+      this.#forget().end()
+      throw new Error(
+        `the probe process says its frame is at ${frame}, fpstate at ${fpstate}: outside its stack`,
+      )
+    }
+    const place = {
+      bytes: arena.bytes,
+      view: arena.view,
+      frame: arena.index(frame),
+      fpstate: arena.index(fpstate),
+      spare: arena.index(description.spare),
+      base: description.base + BigInt(constants.first),
+    }
+    return new LiveFrame(place, this.layout, this.limits)
+  }
+
+  /** Puts the frame back as the kernel wrote it, and sends it. */
+  #sendUntouched(process: ProbeProcess, chunk: Chunk): ChunkEnd {
+    const { arena } = process
+    const { constants } = arena
+    const at = arena.outcomeAt(chunk.first)
+    const frame = arena.index(arena.words[at + constants.outcome.frame] as number)
+    const fpstate = arena.index(arena.words[at + constants.outcome.fpstate] as number)
+    const written = chunk.store.frame(chunk.firstSlot, 'written')
+    arena.bytes.set(written.head, frame)
+    arena.bytes.set(written.fpstate, fpstate)
+    return process.reply(chunk, fpstate, this.limits.frameBytes, this.#context)
+  }
+
+  /** Runs one probe and waits for its end, at most as long as the session's timeout. */
+  runSync(request: ProbeRequest | PreparedRequest = {}): Seen {
+    this.#ready()
+    const one = prepareRequest(request, this.#requests)
+    if (one.live !== null) return this.#runLive(one)
+    let result: Seen | undefined
+    this.#runChunk(
+      [one],
+      0,
+      seen => {
+        result = seen
+      },
+      false,
+    )
+    return result as Seen
+  }
+
+  /** Runs many probes, one after the other, handing them over in batches. The results stay good. */
+  runMany(requests: readonly (ProbeRequest | PreparedRequest)[]): Seen[] {
+    const results: Seen[] = []
+    this.#runAll(this.#prepareAll(requests), seen => results.push(seen), false)
+    return results
+  }
+
+  /**
+   * As `runMany`, but each result is only lent to `visit`, whose images cannot be read later: no copy is made,
+   * which is faster for loops that look at millions.
+   */
+  runEach(
+    requests: readonly (ProbeRequest | PreparedRequest)[],
+    visit: (seen: Seen, index: number) => void,
+  ): void {
+    if (typeof visit !== 'function') throw wrongType('visit', visit, 'a function')
+    this.#runAll(this.#prepareAll(requests), visit, true)
+  }
+
+  #runAll(
+    requests: readonly PreparedRequest[],
+    sink: (seen: Seen, index: number) => void,
+    lend: boolean,
+  ): void {
+    this.#ready()
+    for (let i = 0; i < requests.length; ) {
+      const request = requests[i] as PreparedRequest
+      if (request.live !== null) sink(this.#runLive(request), i++)
+      else i += this.#runChunk(requests, i, sink, lend)
+    }
+  }
+
+  /** Runs probes whose edits are data, never blocking the event loop. Runs of a session wait for one another. */
+  run(request: DataRequest | PreparedRequest): Promise<Seen>
+  run(requests: readonly (DataRequest | PreparedRequest)[]): Promise<Seen[]>
+  async run(
+    request: DataRequest | PreparedRequest | readonly (DataRequest | PreparedRequest)[],
+  ): Promise<Seen | Seen[]> {
+    const many = Array.isArray(request)
+    const requests = this.#prepareAll(many ? request : [request])
+    const live = requests.findIndex(one => one.live !== null)
+    if (live >= 0)
+      throw wrongType(
+        `requests[${live}].edit`,
+        requests[live]?.live,
+        'data: live callbacks are for runSync and runMany',
+      )
+    const turn = this.#queue.then(() => this.#runAllAsync(requests))
+    this.#queue = turn.catch(() => undefined)
+    const results = await turn
+    return many ? results : (results[0] as Seen)
+  }
+
+  async #runAllAsync(requests: readonly PreparedRequest[]): Promise<Seen[]> {
+    const results: Seen[] = []
+    while (results.length < requests.length) {
+      const process = this.#ready()
+      this.#busy = 'a run of this session is under way: await it first'
+      try {
+        await this.#runChunkAsync(process, requests, results)
+      } finally {
+        this.#busy = null
+      }
+    }
+    return results
+  }
+
+  async #runChunkAsync(
+    process: ProbeProcess,
+    requests: readonly PreparedRequest[],
+    results: Seen[],
+  ): Promise<void> {
+    const from = results.length
+    const chunk = process.fill(requests, from, ringSlots, this.#context)
+    const end = await process.runAsync(chunk, this.#context).catch((error: unknown) => {
+      // A process that was ended on purpose has nothing more to say.
+      throw this.#closed ? new Error('the session was closed while a run was under way') : error
+    })
+    if (this.#closed) throw new Error('the session was closed while a run was under way')
+    this.#collect(process, requests, from, chunk, end.completed, seen => results.push(seen))
+    if (end.lost === null) return
+    results.push(this.#lost(end.lost, process.pid, await this.#forget().endAsync()))
+  }
+
+  /**
+   * `sigframe bench`: nanoseconds of the plain loop that does what `count` runs of this request do, in the probe
+   * process alone. Null where a frame met another fate than meant.
+   */
+  plainLoop(request: PreparedRequest, count: number, bad: boolean): number | null {
+    checkInteger('count', count, 1, 10_000_000)
+    return this.#ready().plainLoop(prepareRequest(request, this.#requests), count, bad, this.#context)
+  }
+
+  /** Ends the probe process. Results stay good. Twice is no error; a run under way is rejected. */
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    const process = this.#process
+    this.#process = null
+    if (process === null) return
+    await process.endAsync()
+    // The run under way has seen its end by now, or sees it in a moment.
+    await this.#queue
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+}
+
+/** How many requests from `from` on are data. */
+const dataRun = (requests: readonly PreparedRequest[], from: number): number => {
+  let count = 0
+  while (count < ringSlots && requests[from + count]?.live === null) count += 1
+  return count
+}
+
+const refusePromise = (value: unknown): void => {
+  if (typeof (value as { then?: unknown } | null | undefined)?.then !== 'function') return
+  // Whether it rejects later is nobody's concern any more.
+  Promise.resolve(value).catch(() => undefined)
+  throw new TypeError(
+    'edit returned a promise: the frame waits for it in a signal handler, so it must not be async',
+  )
+}
+
+/**
+ * Starts a probe process and opens a session with it.
+ * @throws NativeUnavailableError where the addon is not available, Error when the process cannot be started
+ */
+export const open = async (options: OpenOptions = {}): Promise<Probe> => new Probe(options)
+
+/** As `open`, for code that cannot wait. */
+export const openSync = (options: OpenOptions = {}): Probe => new Probe(options)
