@@ -39,8 +39,12 @@ export interface NativeSession {
   /** The arena from `arena.first` on. Detached by close(). */
   memory(): ArrayBuffer
   describe(): SessionDescription
-  /** Hands `count` requests over and waits until `target` are completed in all, or a frame waits. */
-  run(count: number, target: number, timeoutMs: number): Waited
+  /**
+   * Hands `count` requests over and waits until `target` are completed in all, or a frame waits. The thread stays
+   * on the probe process's CPU meanwhile; with `hold` until letGo().
+   */
+  run(count: number, target: number, timeoutMs: number, hold?: boolean): Waited
+  letGo(): void
   /** Lets a handler that waits with a frame go on, and waits until `target` are completed. */
   reply(target: number, timeoutMs: number): Waited
   runAsync(count: number, target: number, timeoutMs: number): Promise<Waited>

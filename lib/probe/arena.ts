@@ -5,7 +5,15 @@
  */
 import type { EditLimits, Primitive } from '../frame/edit.ts'
 import type { SessionDescription } from '../native-types.ts'
-import { editPoolBytes, type Geometry, imageSlots, ringSlots } from './geometry.ts'
+import {
+  editPoolBytes,
+  type Geometry,
+  imageSlots,
+  planRecords,
+  type RecordPlan,
+  regionsOf,
+  ringSlots,
+} from './geometry.ts'
 import type { PlacedImage, PreparedRequest } from './request.ts'
 
 type Numbers = Readonly<Record<string, number>>
@@ -117,6 +125,10 @@ export class Arena {
   readonly #imagesAt: number
   readonly #editsAt: number
   readonly #recordsAt: number
+  readonly #longSentAt: number
+  #plan: RecordPlan
+  /** How often something was placed in the arena: what was written of it before stands while this stays. */
+  placements = 0
   #nextImage = 0
   #editUsed = 0
   #editEpoch = 1
@@ -130,8 +142,11 @@ export class Arena {
     this.words = new Uint32Array(memory, 0, memory.byteLength >> 2)
     this.view = new DataView(memory)
     this.#imagesAt = description.data
-    this.#editsAt = this.#imagesAt + imageSlots * geometry.imageBytes
-    this.#recordsAt = this.#editsAt + editPoolBytes
+    const regions = regionsOf(geometry, this.constants.recordHead)
+    this.#editsAt = this.#imagesAt + regions.images
+    this.#recordsAt = this.#editsAt + regions.edits
+    this.#longSentAt = this.#recordsAt + regions.records
+    this.#plan = planRecords(this.constants.recordHead, geometry.areaBytes)
     if (this.constants.ringSlots !== ringSlots)
       throw new Error(
         `the addon's ring has ${this.constants.ringSlots} slots, not ${ringSlots}: it belongs to another version`,
@@ -143,16 +158,31 @@ export class Arena {
     return offset - this.constants.first
   }
 
+  /** Packs records for frames of this size from now on. Records made before lose their places. */
+  arrange(frameBytes: number): void {
+    this.#plan = planRecords(this.constants.recordHead, frameBytes)
+  }
+
+  get plan(): RecordPlan {
+    return this.#plan
+  }
+
   /** Arena offset of a ring slot's records. */
   recordAt(sequence: number): number {
-    return this.#recordsAt + (sequence % ringSlots) * this.geometry.slotBytes
+    return this.#recordsAt + (sequence % ringSlots) * this.#plan.slotBytes
+  }
+
+  /** Arena offset of the record of a frame as sent with an fpstate of so many bytes. */
+  sentAt(sequence: number, sentBytes: number): number {
+    if (sentBytes <= this.#plan.sentRoom) return this.recordAt(sequence) + this.#plan.sent
+    return this.#longSentAt + (sequence % ringSlots) * (this.constants.recordHead + this.geometry.longestSent)
   }
 
   limits(frameBytes: number): EditLimits {
     return {
       frameBytes,
-      inPlaceBytes: Math.min(frameBytes + this.description.headroom, this.geometry.sentCapacity),
-      spareBytes: Math.min(this.description.spareBytes, this.geometry.sentCapacity),
+      inPlaceBytes: Math.min(frameBytes + this.description.headroom, this.geometry.longestSent),
+      spareBytes: Math.min(this.description.spareBytes, this.geometry.longestSent),
     }
   }
 
@@ -165,6 +195,7 @@ export class Arena {
       this.#nextImage = (slot + 1) % imageSlots
       this.#images[slot] = image
       image.owner = this
+      this.placements += 1
       image.slot = slot
       this.bytes.set(image.bytes, this.index(this.#imagesAt + slot * this.geometry.imageBytes))
     }
@@ -190,6 +221,7 @@ export class Arena {
     const at = this.#editsAt + this.#editUsed
     this.#editUsed += length
     this.#encode(primitives, at)
+    this.placements += 1
     request.editOwner = this
     request.editEpoch = this.#editEpoch
     request.editAt = at

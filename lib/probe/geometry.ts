@@ -29,16 +29,32 @@ export interface Geometry {
   readonly headroom: number
   readonly stackBytes: number
   readonly spareBytes: number
-  /** Where in a record slot what lies; `sent` is last, since its size varies. */
+  /** The longest fpstate that can be recorded as sent. */
+  readonly longestSent: number
+}
+
+/** How one slot's records lie in memory. Dense for the frames of the task, which may be far from the largest. */
+export interface RecordPlan {
   readonly written: number
   readonly after: number
   readonly sent: number
-  readonly sentCapacity: number
+  /** An fpstate up to so many bytes goes to `sent`; a longer one to a place for such, elsewhere. */
+  readonly sentRoom: number
   readonly slotBytes: number
 }
 
-/** @param recordHead bytes between the start of a record and the fpstate in it */
-export const geometryOf = (cpu: HostCpu, recordHead: number): Geometry => {
+/**
+ * @param recordHead bytes between the start of a record and the fpstate in it
+ * @param frameBytes of an fpstate as the kernel writes it
+ */
+export const planRecords = (recordHead: number, frameBytes: number): RecordPlan => {
+  const room = lines(frameBytes + cacheLine)
+  const after = recordHead + room
+  const sent = after + Math.max(room, lines(minXsaveSize))
+  return { written: 0, after, sent, sentRoom: room, slotBytes: sent + recordHead + room }
+}
+
+export const geometryOf = (cpu: HostCpu): Geometry => {
   const areaBytes =
     cpu.xcr0 === 0n
       ? legacySize
@@ -46,31 +62,31 @@ export const geometryOf = (cpu: HostCpu, recordHead: number): Geometry => {
           (size, c) => (c.supervisor ? size : Math.max(size, c.offset + c.size)),
           minXsaveSize,
         )
-  const imageBytes = lines(Math.max(areaBytes, minXsaveSize))
   const headroom = pages(areaBytes + slack)
   const spareBytes = pages(2 * areaBytes + slack)
-  const after = recordHead + lines(areaBytes + cacheLine)
-  const sent = after + imageBytes
-  const sentCapacity = lines(Math.max(areaBytes + cacheLine + headroom, spareBytes))
   return {
     areaBytes,
-    imageBytes,
+    imageBytes: lines(Math.max(areaBytes, minXsaveSize)),
     headroom,
     stackBytes: headroom + pages(Math.max(2 * cpu.minSignalStack, 2 * areaBytes) + below),
     spareBytes,
-    written: 0,
-    after,
-    sent,
-    sentCapacity,
-    slotBytes: sent + recordHead + sentCapacity,
+    longestSent: lines(Math.max(areaBytes + cacheLine + headroom, spareBytes)),
   }
 }
 
+/** Bytes of the regions in the arena's data, in their order. */
+export const regionsOf = (geometry: Geometry, recordHead: number) => ({
+  images: imageSlots * geometry.imageBytes,
+  edits: editPoolBytes,
+  records: ringSlots * planRecords(recordHead, geometry.areaBytes + cacheLine).slotBytes,
+  longSent: ringSlots * (recordHead + geometry.longestSent),
+})
+
 /** The arena for this geometry. */
-export const shapeOf = (geometry: Geometry, permissions: bigint): ArenaShape => ({
+export const shapeOf = (geometry: Geometry, recordHead: number, permissions: bigint): ArenaShape => ({
   stackBytes: geometry.stackBytes,
   headroom: geometry.headroom,
   spareBytes: geometry.spareBytes,
-  dataBytes: imageSlots * geometry.imageBytes + editPoolBytes + ringSlots * geometry.slotBytes,
+  dataBytes: Object.values(regionsOf(geometry, recordHead)).reduce((sum, bytes) => sum + bytes, 0),
   permissions,
 })

@@ -5,7 +5,7 @@
 import { loadNative, probePath } from '../native.ts'
 import type { NativeExit, NativeSession } from '../native-types.ts'
 import type { HostCpu } from '../xstate/host.ts'
-import { Arena } from './arena.ts'
+import { Arena, arenaConstants } from './arena.ts'
 import { geometryOf, ringSlots, shapeOf } from './geometry.ts'
 import { RecordStore } from './records.ts'
 import type { PreparedRequest } from './request.ts'
@@ -63,16 +63,30 @@ export class ProbeProcess {
   #chunk = 0
   #stores: RecordStore[] = []
   #single: RecordStore | null = null
+  readonly #described: (RunContext | null)[] = new Array(ringSlots).fill(null)
+  /** The request that each ring slot still describes, as long as nothing was placed anew in the arena. */
+  readonly #standing: (PreparedRequest | null)[] = new Array(ringSlots).fill(null)
+  #standingPlacements = -1
 
   /** @throws NativeUnavailableError; Error when it cannot be started, with the call that failed */
   constructor(cpu: HostCpu, permissions: bigint) {
     sweepAbandoned()
     const native = loadNative()
-    const geometry = geometryOf(cpu, native.arena.recordHead as number)
-    this.#session = new native.Session(probePath(), shapeOf(geometry, permissions))
+    const geometry = geometryOf(cpu)
+    const { recordHead } = arenaConstants(native.arena)
+    this.#session = new native.Session(probePath(), shapeOf(geometry, recordHead, permissions))
     const description = this.#session.describe()
     this.pid = description.pid
     this.arena = new Arena(this.#session.memory(), description, geometry, native.arena)
+  }
+
+  /** Packs the records for frames of this size. Records made before are lost. */
+  arrange(frameBytes: number): void {
+    this.#stores = []
+    this.#single = null
+    this.#described.fill(null)
+    this.#standing.fill(null)
+    this.arena.arrange(frameBytes)
   }
 
   /** Detaches whatever store lies where the next `count` probes will. */
@@ -91,24 +105,49 @@ export class ProbeProcess {
     return store
   }
 
-  #describe(request: PreparedRequest, sequence: number, edit: number, context: RunContext): void {
-    const { words, constants, geometry } = this.arena
+  /** What is the same for every request of a ring slot, written once. */
+  #describeSlot(sequence: number, context: RunContext): void {
+    const { words, constants, plan } = this.arena
     const { request: field } = constants
     const at = this.arena.requestAt(sequence)
     const record = this.arena.recordAt(sequence)
-    words[at + field.kind] = 0
-    words[at + field.flags] = request.live === null ? 0 : constants.requestLive
     words[at + field.rfbm] = Number(context.rfbm & 0xffff_ffffn)
     words[at + field.rfbm + 1] = Number(context.rfbm >> 32n)
+    words[at + field.written] = record + plan.written
+    words[at + field.writtenBytes] = context.frameBytes
+    words[at + field.after] = record + plan.after
+  }
+
+  #describe(request: PreparedRequest, sequence: number, edit: number, context: RunContext): void {
+    const { words, constants } = this.arena
+    const { request: field } = constants
+    const slot = sequence % ringSlots
+    if (this.#described[slot] !== context) {
+      this.#described[slot] = context
+      this.#describeSlot(sequence, context)
+    }
+    // A live request's reply changes its slot.
+    this.#standing[slot] = request.live === null ? request : null
+    const at = this.arena.requestAt(sequence)
+    const { sentBytes, primitives } = request.edit
+    words[at + field.kind] = 0
+    words[at + field.flags] = request.live === null ? 0 : constants.requestLive
     words[at + field.load] = this.arena.placeImage(request.load, this.#chunk)
     words[at + field.poison] = this.arena.placeImage(request.poison, this.#chunk)
     words[at + field.ops] = edit
-    words[at + field.opCount] = request.edit.primitives.length
-    words[at + field.written] = record + geometry.written
-    words[at + field.writtenBytes] = context.frameBytes
-    words[at + field.sent] = record + geometry.sent
-    words[at + field.sentBytes] = request.edit.sentBytes
-    words[at + field.after] = record + geometry.after
+    words[at + field.opCount] = primitives.length
+    words[at + field.sent] = this.arena.sentAt(sequence, sentBytes)
+    words[at + field.sentBytes] = sentBytes
+  }
+
+  /** Whether the ring describes just these requests already: loops over the same ones write nothing. */
+  #stands(requests: readonly PreparedRequest[], from: number, count: number, context: RunContext): boolean {
+    if (this.#standingPlacements !== this.arena.placements) return false
+    for (let i = 0; i < count; i++) {
+      const slot = (this.#sequence + i) % ringSlots
+      if (this.#standing[slot] !== requests[from + i] || this.#described[slot] !== context) return false
+    }
+    return true
   }
 
   /**
@@ -132,6 +171,10 @@ export class ProbeProcess {
         : this.#newStore(context.frameBytes)
     this.#single = alone ? store : null
     const firstSlot = store.used
+    if (this.#stands(requests, from, wanted, context)) {
+      for (let i = 0; i < wanted; i++) store.add((requests[from + i] as PreparedRequest).edit.sentBytes)
+      return { first: this.#sequence, count: wanted, store, firstSlot }
+    }
     let count = 0
     while (count < wanted) {
       const request = requests[from + count] as PreparedRequest
@@ -141,6 +184,7 @@ export class ProbeProcess {
       store.add(request.edit.sentBytes)
       count += 1
     }
+    this.#standingPlacements = this.arena.placements
     return { first: this.#sequence, count, store, firstSlot }
   }
 
@@ -160,9 +204,13 @@ export class ProbeProcess {
     return this.#sequence >>> 0
   }
 
-  /** Runs a chunk. */
-  run(chunk: Chunk, context: RunContext): ChunkEnd {
-    return this.#endOf(chunk, this.#session.run(chunk.count, this.#submitted(chunk), context.timeoutMs))
+  /** Runs a chunk. With `hold` the thread stays on this CPU for the next one, until `letGo`. */
+  run(chunk: Chunk, context: RunContext, hold = false): ChunkEnd {
+    return this.#endOf(chunk, this.#session.run(chunk.count, this.#submitted(chunk), context.timeoutMs, hold))
+  }
+
+  letGo(): void {
+    this.#session.letGo()
   }
 
   async runAsync(chunk: Chunk, context: RunContext): Promise<ChunkEnd> {
@@ -180,6 +228,7 @@ export class ProbeProcess {
   reply(chunk: Chunk, fpstate: number, sentBytes: number, context: RunContext): ChunkEnd {
     const { words, constants } = this.arena
     const at = this.arena.requestAt(chunk.first)
+    words[at + constants.request.sent] = this.arena.sentAt(chunk.first, sentBytes)
     words[at + constants.request.sentBytes] = sentBytes
     words[at + constants.request.sentFrom] = fpstate + constants.first
     chunk.store.setSentBytes(chunk.firstSlot, sentBytes)
@@ -191,6 +240,7 @@ export class ProbeProcess {
     const chunk = this.fill([request], 0, 1, context)
     const { words, constants, view } = this.arena
     const at = this.arena.requestAt(chunk.first)
+    this.#standing[chunk.first % ringSlots] = null
     words[at + constants.request.kind] = constants.plainLoop
     view.setBigUint64((at + constants.request.count) * 4, BigInt(count), true)
     view.setBigUint64((at + constants.request.bad) * 4, bad ? 1n : 0n, true)
@@ -211,9 +261,13 @@ export class ProbeProcess {
   }
 
   /** Where the signal of a probe hit; undefined for a number that no probe process of ours writes. */
-  signalPlace(where: number): SignalPlace | undefined {
-    const { where: codes } = this.arena.constants
-    return (['load', 'delivery', 'sigreturn'] as const).find(place => codes[place] === where)
+  signalPlace(chunk: Chunk, index: number): SignalPlace | undefined {
+    const { words, constants } = this.arena
+    const { where: codes } = constants
+    const where = words[this.arena.outcomeAt(chunk.first + index) + constants.outcome.where]
+    if (where === codes.sigreturn) return 'sigreturn'
+    if (where === codes.delivery) return 'delivery'
+    return where === codes.load ? 'load' : undefined
   }
 
   #detachStores(): void {

@@ -59,38 +59,50 @@ export class RecordStore {
 
   /** Bytes of the fpstate as sent; what is copied out is bounded by it, so it is bounded by the room. */
   setSentBytes(slot: number, sentBytes: number): void {
-    this.#sentBytes[slot] = Math.min(sentBytes, this.arena.geometry.sentCapacity)
+    this.#sentBytes[slot] = Math.min(sentBytes, this.arena.geometry.longestSent)
   }
 
-  #length(slot: number): number {
-    const { recordHead } = this.arena.constants
-    return this.arena.geometry.sent + recordHead + (this.#sentBytes[slot] as number)
+  /** Arena offset and length of each piece of a slot's records. */
+  #pieces(slot: number): { readonly at: number; readonly length: number }[] {
+    const { plan, constants } = this.arena
+    const sequence = this.first + slot
+    const record = this.arena.recordAt(sequence)
+    const sentBytes = this.#sentBytes[slot] as number
+    const sent = { at: this.arena.sentAt(sequence, sentBytes), length: constants.recordHead + sentBytes }
+    // Mostly one piece: what the kernel wrote, what was in the registers, what was sent.
+    if (sent.at === record + plan.sent) return [{ at: record, length: plan.sent + sent.length }]
+    return [{ at: record, length: plan.sent }, sent]
   }
 
-  #span(slot: number): Uint8Array {
+  /** `length` bytes at `offset` of a slot's records, which are `plan.sent` bytes and then the frame as sent. */
+  #bytes(slot: number, offset: number, length: number): Uint8Array {
     if (this.#lapsed !== null) throw new Error(this.#lapsed)
     if (this.#copies !== null) {
-      const from = this.#copies.offsets[slot] as number
-      return this.#copies.bytes.subarray(from, from + this.#length(slot))
+      const from = (this.#copies.offsets[slot] as number) + offset
+      return this.#copies.bytes.subarray(from, from + length)
     }
-    const from = this.arena.index(this.arena.recordAt(this.first + slot))
-    return this.arena.bytes.subarray(from, from + this.#length(slot))
+    const { plan } = this.arena
+    const sequence = this.first + slot
+    const at =
+      offset < plan.sent
+        ? this.arena.recordAt(sequence) + offset
+        : this.arena.sentAt(sequence, this.#sentBytes[slot] as number) + offset - plan.sent
+    const from = this.arena.index(at)
+    return this.arena.bytes.subarray(from, from + length)
   }
 
   frame(slot: number, which: 'written' | 'sent'): RecordedFrame {
-    const span = this.#span(slot)
     const { headBytes, recordHead } = this.arena.constants
-    const from = this.arena.geometry[which]
+    const from = this.arena.plan[which]
     const length = which === 'written' ? this.#frameBytes : (this.#sentBytes[slot] as number)
     return {
-      head: span.subarray(from, from + headBytes),
-      fpstate: span.subarray(from + recordHead, from + recordHead + length),
+      head: this.#bytes(slot, from, headBytes),
+      fpstate: this.#bytes(slot, from + recordHead, length),
     }
   }
 
   after(slot: number, length: number): Uint8Array {
-    const from = this.arena.geometry.after
-    return this.#span(slot).subarray(from, from + length)
+    return this.#bytes(slot, this.arena.plan.after, length)
   }
 
   outcome(slot: number): RawOutcome {
@@ -114,20 +126,23 @@ export class RecordStore {
   /** Copies what is here out of the shared memory, which may be used anew from then on. */
   detach(): void {
     if (this.#copies !== null || this.#lapsed !== null) return
-    const offsets: number[] = []
-    let total = 0
-    for (let slot = 0; slot < this.#used; slot++) {
-      offsets.push(total)
-      total += this.#length(slot)
-    }
-    const bytes = new Uint8Array(Buffer.allocUnsafeSlow(total).buffer)
+    const pieces = Array.from({ length: this.#used }, (_, slot) => this.#pieces(slot))
+    const total = pieces.flat().reduce((sum, { length }) => sum + length, 0)
+    const bytes = Buffer.allocUnsafeSlow(total)
     const { outcomeWords } = this.arena.constants
     const outcomes = new Uint32Array(this.#used * outcomeWords)
-    for (let slot = 0; slot < this.#used; slot++) {
-      bytes.set(this.#span(slot), offsets[slot])
-      const at = this.arena.outcomeAt(this.first + slot)
-      outcomes.set(this.arena.words.subarray(at, at + outcomeWords), slot * outcomeWords)
-    }
+    let to = 0
+    const offsets = pieces.map((ofSlot, slot) => {
+      const start = to
+      for (const { at, length } of ofSlot) {
+        const from = this.arena.index(at)
+        bytes.set(this.arena.bytes.subarray(from, from + length), to)
+        to += length
+      }
+      const outcome = this.arena.outcomeAt(this.first + slot)
+      outcomes.set(this.arena.words.subarray(outcome, outcome + outcomeWords), slot * outcomeWords)
+      return start
+    })
     this.#copies = { bytes, offsets, outcomes }
   }
 

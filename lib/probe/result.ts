@@ -7,7 +7,7 @@ import { type Explanation, explain, explainMxcsr, type Origins } from '../xstate
 import type { ComponentName } from '../xstate/components.ts'
 import { XsaveImage } from '../xstate/image.ts'
 import type { Layout } from '../xstate/layout.ts'
-import type { RecordStore } from './records.ts'
+import type { RawOutcome, RecordStore } from './records.ts'
 import type { PreparedRequest } from './request.ts'
 
 /** Where a signal hit: at the loading XRSTOR, when the frame was to be written, when it was to be restored. */
@@ -77,6 +77,10 @@ abstract class Recorded {
     return new XsaveImage(this.#after().slice(), this.layout)
   }
 
+  protected outcome(): RawOutcome {
+    return this.#store.outcome(this.#slot)
+  }
+
   #after(): Uint8Array {
     return this.#store.after(this.#slot, this.layout.size)
   }
@@ -106,7 +110,7 @@ abstract class Recorded {
   /** What was done to the frame, as the bytes that changed: as data it has the same effect again. */
   get effect(): EditOp[] {
     const { description } = this.#store.arena
-    const { fpstate, sentFpstate, sentPointer } = this.#store.outcome(this.#slot)
+    const { fpstate, sentFpstate, sentPointer } = this.outcome()
     const ops: EditOp[] = []
     if (sentFpstate !== fpstate) ops.push({ op: 'move', at: sentFpstate - description.spare })
     const written = this.#store.frame(this.#slot, 'written').fpstate
@@ -137,19 +141,34 @@ export interface SignalInfo {
   readonly siAddr: bigint
 }
 
+/** An outcome's siginfo. */
+export const signalInfo = ({ signal, siCode, siAddr }: RawOutcome): SignalInfo => ({
+  signal: signalName(signal),
+  siCode,
+  siAddr,
+})
+
 /** The kernel answered the return with a signal. The process survived it. */
 export class Signalled extends Recorded implements SignalInfo {
   readonly kind = 'signal'
   readonly where = 'sigreturn'
-  readonly signal: string
-  readonly siCode: number
-  readonly siAddr: bigint
+  #info: SignalInfo | undefined
 
-  constructor(info: SignalInfo, ...recorded: ConstructorParameters<typeof Recorded>) {
-    super(...recorded)
-    this.signal = info.signal
-    this.siCode = info.siCode
-    this.siAddr = info.siAddr
+  #read(): SignalInfo {
+    this.#info ??= signalInfo(this.outcome())
+    return this.#info
+  }
+
+  get signal(): string {
+    return this.#read().signal
+  }
+
+  get siCode(): number {
+    return this.#read().siCode
+  }
+
+  get siAddr(): bigint {
+    return this.#read().siAddr
   }
 }
 

@@ -18,12 +18,12 @@ import { type Chunk, type ChunkEnd, namedExit, ProbeProcess, type RunContext } f
 import {
   type DataRequest,
   PlacedImage,
-  type PreparedRequest,
+  PreparedRequest,
   type ProbeRequest,
   prepareRequest,
   type RequestContext,
 } from './request.ts'
-import { Returned, type Seen, Signalled, signalName } from './result.ts'
+import { Returned, type Seen, Signalled, signalInfo } from './result.ts'
 
 export interface OpenOptions {
   /**
@@ -90,7 +90,7 @@ export class Probe {
   readonly #permissions: bigint
   readonly #context: RunContext
   readonly #requests: RequestContext
-  #process: ProbeProcess | null
+  #process: ProbeProcess | null = null
   #busy: string | null = null
   #queue: Promise<unknown> = Promise.resolve()
   #closed = false
@@ -101,15 +101,10 @@ export class Probe {
     this.cpu = readHostCpu()
     checkPermissions(permissions, this.cpu)
     this.#permissions = permissions
-    this.#process = new ProbeProcess(this.cpu, permissions)
-    try {
-      const first = this.#firstFrame(seed, timeoutMs)
-      this.sw = first.sw
-      this.layout = first.layout
-    } catch (error) {
-      this.#process.end()
-      throw error
-    }
+    const started = this.#start(seed, timeoutMs)
+    this.#process = started.process
+    this.sw = started.sw
+    this.layout = started.layout
     const frameBytes = this.layout.xsave ? this.layout.size + magic2Size : legacySize
     this.limits = this.#process.arena.limits(frameBytes)
     this.#context = { rfbm: this.layout.features, frameBytes, timeoutMs }
@@ -128,22 +123,35 @@ export class Probe {
   }
 
   /**
-   * Raises one signal with every permitted component in use, and reads from the frame what the task really has:
-   * AMX tile data joins it only then.
+   * Starts a process and raises one signal with every permitted component in use: AMX tile data joins a task's
+   * frame only then. From that frame's sw bytes comes what the task really has.
    */
-  #firstFrame(seed: number, timeoutMs: number): { sw: SwBytes; layout: Layout } {
-    const process = this.#process as ProbeProcess
+  #start(seed: number, timeoutMs: number): { process: ProbeProcess; sw: SwBytes; layout: Layout } {
+    const process = new ProbeProcess(this.cpu, this.#permissions)
+    try {
+      const { sw, guess } = this.#firstFrame(process, seed, timeoutMs)
+      const layout = guess.xsave && sw.magic1 === magic1 ? hostLayout(this.cpu, sw.xfeatures) : guess
+      process.arrange(layout.xsave ? layout.size + magic2Size : legacySize)
+      return { process, sw, layout }
+    } catch (error) {
+      process.end()
+      throw error
+    }
+  }
+
+  #firstFrame(process: ProbeProcess, seed: number, timeoutMs: number): { sw: SwBytes; guess: Layout } {
     const guess = hostLayout(this.cpu, (this.cpu.xcr0 & process.arena.description.permitted) | legacyFeatures)
     const frameBytes = guess.xsave ? guess.size + magic2Size : legacySize
     const context = { rfbm: guess.features, frameBytes, timeoutMs }
+    const init = new PlacedImage(initImage(guess).bytes)
     const request = prepareRequest(
-      { load: randomImage(guess, { seed }), poison: initImage(guess) },
+      { load: randomImage(guess, { seed }) },
       {
         session: this,
         layout: guess,
         limits: process.arena.limits(frameBytes),
-        initLoad: new PlacedImage(initImage(guess).bytes),
-        nextPoison: () => new PlacedImage(initImage(guess).bytes),
+        initLoad: init,
+        nextPoison: () => init,
       },
     )
     const chunk = process.fill([request], 0, 1, context)
@@ -152,9 +160,7 @@ export class Probe {
       throw new Error(
         `the first frame of a session did not come back: ${end.lost ?? process.ending(chunk, 0)}`,
       )
-    const { sw } = new Returned(guess, request, chunk.store, 0).written
-    if (!guess.xsave || sw.magic1 !== magic1) return { sw, layout: guess }
-    return { sw, layout: hostLayout(this.cpu, sw.xfeatures) }
+    return { sw: new Returned(guess, request, chunk.store, 0).written.sw, guess }
   }
 
   /** Process id of the probe process; changes when it had to be replaced. */
@@ -165,7 +171,7 @@ export class Probe {
   #ready(): ProbeProcess {
     if (this.#closed) throw new Error('the session is closed')
     if (this.#busy !== null) throw new Error(this.#busy)
-    this.#process ??= new ProbeProcess(this.cpu, this.#permissions)
+    this.#process ??= this.#start(1, this.#context.timeoutMs).process
     return this.#process
   }
 
@@ -176,20 +182,23 @@ export class Probe {
 
   #prepareAll(requests: readonly (ProbeRequest | PreparedRequest)[]): PreparedRequest[] {
     if (!Array.isArray(requests)) throw wrongType('requests', requests, 'an array of requests')
-    return requests.map((request, i) => prepareRequest(request, this.#requests, `requests[${i}]`))
+    return requests.map((request, i) =>
+      // The name is for a message only, and millions of requests need none.
+      request instanceof PreparedRequest && request.session === this
+        ? request
+        : prepareRequest(request, this.#requests, `requests[${i}]`),
+    )
   }
 
   #seen(process: ProbeProcess, request: PreparedRequest, chunk: Chunk, index: number): Seen {
     const ending = process.ending(chunk, index)
     const slot = chunk.firstSlot + index
     if (ending === 'returned') return new Returned(this.layout, request, chunk.store, slot)
-    const outcome = chunk.store.outcome(slot)
-    const where = process.signalPlace(outcome.where)
+    const where = process.signalPlace(chunk, index)
     if (ending !== 'signal' || where === undefined)
       throw new Error('the probe process could not make sense of its request: a fault of the harness')
-    const info = { signal: signalName(outcome.signal), siCode: outcome.siCode, siAddr: outcome.siAddr }
-    if (where === 'sigreturn') return new Signalled(info, this.layout, request, chunk.store, slot)
-    return { kind: 'signal', where, ...info }
+    if (where === 'sigreturn') return new Signalled(this.layout, request, chunk.store, slot)
+    return { kind: 'signal', where, ...signalInfo(chunk.store.outcome(slot)) }
   }
 
   /** The result of the probe during which the process was lost. */
@@ -233,7 +242,7 @@ export class Probe {
   ): number {
     const process = this.#ready()
     const chunk = process.fill(requests, from, dataRun(requests, from), this.#context, lend)
-    const end = process.run(chunk, this.#context)
+    const end = process.run(chunk, this.#context, lend)
     let exit: ReturnType<ProbeProcess['end']>
     try {
       this.#collect(process, requests, from, chunk, end.completed, sink)
@@ -359,10 +368,14 @@ export class Probe {
     lend: boolean,
   ): void {
     this.#ready()
-    for (let i = 0; i < requests.length; ) {
-      const request = requests[i] as PreparedRequest
-      if (request.live !== null) sink(this.#runLive(request), i++)
-      else i += this.#runChunk(requests, i, sink, lend)
+    try {
+      for (let i = 0; i < requests.length; ) {
+        const request = requests[i] as PreparedRequest
+        if (request.live !== null) sink(this.#runLive(request), i++)
+        else i += this.#runChunk(requests, i, sink, lend)
+      }
+    } finally {
+      this.#process?.letGo()
     }
   }
 

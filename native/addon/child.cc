@@ -68,7 +68,9 @@ int launch(void* opaque) {
   closeFrom(kArenaFd + 1);
   char name[] = "sigframe-probe";
   char* argv[] = {name, nullptr};
-  char* envp[] = {nullptr};
+  // Restartable sequences would have the kernel write to the process at every delivery, unasked.
+  char noRseq[] = "GLIBC_TUNABLES=glibc.pthread.rseq=0";
+  char* envp[] = {noRseq, nullptr};
   execve(plan.path, argv, envp);
   return fail();
 }

@@ -184,6 +184,7 @@ Napi::Function Session::define(Napi::Env env) {
                          InstanceMethod<&Session::describe>("describe"),
                          InstanceMethod<&Session::run>("run"),
                          InstanceMethod<&Session::reply>("reply"),
+                         InstanceMethod<&Session::letGo>("letGo"),
                          InstanceMethod<&Session::runAsync>("runAsync"),
                          InstanceMethod<&Session::completed>("completed"),
                          InstanceMethod<&Session::kill>("kill"),
@@ -313,12 +314,18 @@ Napi::Value Session::run(const Napi::CallbackInfo& info) {
       !integer(info, 1, "target", UINT32_MAX, &target) || !integer(info, 2, "timeoutMs", kMaxTimeoutMs, &timeoutMs)) {
     return env.Undefined();
   }
+  const bool hold = info[3].IsBoolean() && info[3].As<Napi::Boolean>().Value();
   link_->gather();
   link_->submit(count);
   const Waited waited = link_->wait(target, timeoutMs);
-  // A frame that waits is replied to in a moment: reply() lets go.
-  if (waited != Waited::kFrame) link_->scatter();
+  // A frame that waits is replied to in a moment, and a chunk is followed by the next: Node says when to let go.
+  if (waited != Waited::kFrame && !hold) link_->scatter();
   return Napi::Number::New(env, static_cast<uint32_t>(waited));
+}
+
+Napi::Value Session::letGo(const Napi::CallbackInfo& info) {
+  if (link_) link_->scatter();
+  return info.Env().Undefined();
 }
 
 Napi::Value Session::reply(const Napi::CallbackInfo& info) {

@@ -60,6 +60,7 @@ class Session : public Napi::ObjectWrap<Session> {
   Napi::Value describe(const Napi::CallbackInfo& info);
   Napi::Value run(const Napi::CallbackInfo& info);
   Napi::Value reply(const Napi::CallbackInfo& info);
+  Napi::Value letGo(const Napi::CallbackInfo& info);
   Napi::Value runAsync(const Napi::CallbackInfo& info);
   Napi::Value completed(const Napi::CallbackInfo& info);
   Napi::Value kill(const Napi::CallbackInfo& info);

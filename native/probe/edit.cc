@@ -22,8 +22,8 @@ uint8_t* applyOps(ucontext_t* context, uint8_t* fpstate) {
   uint8_t* const spare = g.arena + control.spare;
   // Where the edited bytes may lie: on the stack first, in the spare buffer once moved.
   uint8_t* limit = g.arena + control.stack + control.stackBytes;
-  const Op* op = reinterpret_cast<const Op*>(g.arena + g.request.ops);
-  for (const Op* end = op + g.request.opCount; op != end; ++op) {
+  const Op* op = reinterpret_cast<const Op*>(g.arena + g.request->ops);
+  for (const Op* end = op + g.request->opCount; op != end; ++op) {
     const uint64_t room = static_cast<uint64_t>(limit - fpstate);
     const bool inside = uint64_t{op->at} + op->length <= room;
     switch (op->code) {

@@ -44,7 +44,7 @@ void onFault(int signal, siginfo_t* info, void* opaque) {
   auto* context = static_cast<ucontext_t*>(opaque);
   auto& rip = context->uc_mcontext.gregs[REG_RIP];
   const Where where = whereOf(g.phase, static_cast<uintptr_t>(rip));
-  Outcome& outcome = g.outcome;
+  Outcome& outcome = *g.outcome;
   if (where == Where::kNone || outcome.faults++ != 0) return dieOf(signal);
   outcome.ending = Ending::kSignal;
   outcome.where = where;

@@ -39,30 +39,28 @@ extern "C" void sigframe_on_signal(uintptr_t frame) {
   const auto fp = reinterpret_cast<uintptr_t>(fpstate);
   if (frame < stack || frame + kHeadBytes > stackEnd || fp < frame + kHeadBytes || fp >= stackEnd) quit(81);
 
-  Outcome& outcome = g.outcome;
+  Outcome& outcome = *g.outcome;
   outcome.frame = static_cast<uint32_t>(frame - base);
   outcome.fpstate = static_cast<uint32_t>(fp - base);
-  if (g.request.writtenBytes > stackEnd - fp) quit(82);
-  record(g.request.written, frame, fpstate, g.request.writtenBytes);
+  if (g.request->writtenBytes > stackEnd - fp) quit(82);
+  record(g.request->written, frame, fpstate, g.request->writtenBytes);
 
-  if (g.request.flags & kRequestLive) {
-    // Node reads where the frame is from the ring, and says there where it left it.
-    const uint32_t slot = control.completed.load(std::memory_order_relaxed) % kRingSlots;
-    reinterpret_cast<Outcome*>(g.arena + kOutcomes)[slot] = outcome;
+  if (g.request->flags & kRequestLive) {
+    // Node reads from the ring where the frame is, and says there where it left it.
     letNodeEdit();
-    const Request& reply = reinterpret_cast<const Request*>(g.arena + kRequests)[slot];
-    g.request.sentBytes = reply.sentBytes;
-    g.request.sentFrom = reply.sentFrom;
-    if (!inArena(g.request.sentFrom, g.request.sentBytes) || !inArena(g.request.sent, kRecordHead + g.request.sentBytes)) quit(83);
-    fpstate = g.arena + g.request.sentFrom;
+    if (!inArena(g.request->sentFrom, g.request->sentBytes) ||
+        !inArena(g.request->sent, uint64_t{kRecordHead} + g.request->sentBytes)) {
+      quit(83);
+    }
+    fpstate = g.arena + g.request->sentFrom;
   } else {
     fpstate = applyOps(context, fpstate);
     const auto sent = static_cast<uint64_t>(fpstate - g.arena);
-    if (!inArena(sent, g.request.sentBytes)) quit(83);
+    if (!inArena(sent, g.request->sentBytes)) quit(83);
   }
   outcome.sentFpstate = static_cast<uint32_t>(fpstate - g.arena);
   outcome.sentPointer = reinterpret_cast<uint64_t>(context->uc_mcontext.fpregs);
-  record(g.request.sent, frame, fpstate, g.request.sentBytes);
+  record(g.request->sent, frame, fpstate, g.request->sentBytes);
   g.phase = Phase::kReturning;
 }
 

@@ -49,7 +49,7 @@ extern "C" void sigframe_on_plain_signal(uintptr_t frame) {
 }
 
 void runPlainLoop() {
-  const Request& request = g.request;
+  const Request& request = *g.request;
   const size_t area = (request.writtenBytes + 63) / 64 * 64;
   const size_t stride = 2 * (kRecordHead + area) + area;
   static uint8_t* records = nullptr;
@@ -60,7 +60,7 @@ void runPlainLoop() {
   }
   if (records == nullptr || request.writtenBytes > kMaxFrame || !inArena(request.load, request.writtenBytes) ||
       !inArena(request.poison, request.writtenBytes)) {
-    g.outcome.ending = Ending::kHarness;
+    g.outcome->ending = Ending::kHarness;
     return;
   }
   plain.bytes = request.writtenBytes;
@@ -81,15 +81,15 @@ void runPlainLoop() {
     uint8_t* after = plain.sent + kRecordHead + area;
     fire.after = reinterpret_cast<uint64_t>(after);
     fillBytes(after + 512, 0, 64);
-    g.outcome.faults = 0;
+    g.outcome->faults = 0;
     g.phase = Phase::kArmed;
     sigframe_fire64(&fire);
-    rejected += g.outcome.faults;
+    rejected += g.outcome->faults;
   }
-  g.outcome.elapsedNs = nowNs() - start;
+  g.outcome->elapsedNs = nowNs() - start;
   g.phase = Phase::kIdle;
   const bool asMeant = rejected == (plain.bad ? request.count : 0);
-  g.outcome.ending = asMeant ? Ending::kReturned : Ending::kHarness;
+  g.outcome->ending = asMeant ? Ending::kReturned : Ending::kHarness;
 }
 
 }  // namespace sigframe

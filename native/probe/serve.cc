@@ -30,9 +30,9 @@ bool wellFormed(const Request& request) {
 }
 
 void runProbe() {
-  const Request& request = g.request;
+  const Request& request = *g.request;
   if (!wellFormed(request)) {
-    g.outcome.ending = Ending::kHarness;
+    g.outcome->ending = Ending::kHarness;
     return;
   }
   const Control& control = *g.control;
@@ -49,8 +49,8 @@ void runProbe() {
   g.phase = Phase::kArmed;
   sigframe_fire64(&fire);
   g.phase = Phase::kIdle;
-  if (g.outcome.ending == Ending::kNone) {
-    g.outcome.ending = g.outcome.frame != 0 ? Ending::kReturned : Ending::kHarness;
+  if (g.outcome->ending == Ending::kNone) {
+    g.outcome->ending = g.outcome->frame != 0 ? Ending::kReturned : Ending::kHarness;
   }
 }
 
@@ -80,14 +80,14 @@ void serve() {
   for (uint32_t done = control.completed.load();;) {
     if (control.submitted.load(std::memory_order_acquire) == done) waitForWork(control, done);
     const uint32_t slot = done % kRingSlots;
-    g.request = requests[slot];
-    g.outcome = Outcome{};
-    if (g.request.kind == RequestKind::kPlainLoop) {
+    g.request = &requests[slot];
+    g.outcome = &outcomes[slot];
+    *g.outcome = Outcome{};
+    if (g.request->kind == RequestKind::kPlainLoop) {
       runPlainLoop();
     } else {
       runProbe();
     }
-    outcomes[slot] = g.outcome;
     control.completed.store(++done, std::memory_order_release);
     if (control.submitted.load(std::memory_order_acquire) == done) ringBell();
   }

@@ -13,8 +13,8 @@ enum class Phase : uint32_t { kIdle = 0, kArmed = 1, kHandler = 2, kReturning = 
 struct State {
   uint8_t* arena = nullptr;
   Control* control = nullptr;
-  Request request{};  // the probe's own copy: Node may not change it under way
-  Outcome outcome{};
+  const Request* request = nullptr;  // in the ring; Node changes it only while a live frame waits
+  Outcome* outcome = nullptr;        // in the ring
   volatile Phase phase = Phase::kIdle;
 };
 
