@@ -2,24 +2,32 @@
 import { combineByte, littleEndian } from './compile.ts'
 import type { Primitive } from './edit.ts'
 
+const atLeast = (bytes: Uint8Array, length: number): Uint8Array => {
+  if (bytes.length >= length) return bytes
+  const longer = new Uint8Array(length)
+  longer.set(bytes)
+  return longer
+}
+
 /**
  * What an fpstate becomes.
- * @param fpstate as the kernel wrote it, and whatever follows it up to where the edit reaches
- * @returns a new array of at least the same length; the pointer's operations change no bytes
+ * @param fpstate as the kernel wrote it
+ * @returns a new array, as long as the edit reaches; the pointer's operations change no bytes
  */
 export const applyPrimitives = (fpstate: Uint8Array, primitives: readonly Primitive[]): Uint8Array => {
-  let bytes = fpstate.slice()
+  let bytes: Uint8Array = fpstate.slice()
   for (const op of primitives) {
+    if ('length' in op && op.code !== 'move') bytes = atLeast(bytes, op.at + op.length)
     switch (op.code) {
       case 'write':
+        bytes = atLeast(bytes, op.at + op.bytes.length)
         bytes.set(op.bytes, op.at)
         break
       case 'fill':
         bytes.fill(op.value, op.at, op.at + op.length)
         break
       case 'move':
-        // Behind what was moved lies what the second buffer held before, which nobody may rely on.
-        bytes = bytes.slice(0, op.length)
+        bytes = atLeast(bytes, op.length).slice(0, op.length)
         break
       case 'and':
       case 'or':

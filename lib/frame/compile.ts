@@ -60,6 +60,8 @@ const sizeField = frameFields['sw.xstateSize']
 /** Turns operations into primitives, one after the other, knowing what the earlier ones have done. */
 class Compiler {
   readonly primitives: Primitive[] = []
+  /** Where among the primitives the frame had `from` bytes, and nothing known behind them. */
+  #gap: { readonly index: number; readonly from: number }
   readonly #layout: Layout
   readonly #limits: EditLimits
   #sentBytes: number
@@ -72,12 +74,24 @@ class Compiler {
     this.#layout = layout
     this.#limits = limits
     this.#sentBytes = limits.frameBytes
+    this.#gap = { index: 0, from: limits.frameBytes }
     this.#room = limits.inPlaceBytes
     this.#size = littleEndian(BigInt(layout.xsave ? layout.size : 0), sizeField.width)
   }
 
-  get sentBytes(): number {
-    return this.#sentBytes
+  /**
+   * Behind what the kernel wrote, and behind what was moved, lies what earlier frames left. Where an edit reaches
+   * further, the gap is cleared first, so that the same edit always sends the same bytes.
+   */
+  #clearGap(): void {
+    const { index, from } = this.#gap
+    const length = this.#sentBytes - from
+    if (length > 0) this.primitives.splice(index, 0, { code: 'fill', at: from, length, value: 0 })
+  }
+
+  finish(): CompiledEdit {
+    this.#clearGap()
+    return { primitives: this.primitives, sentBytes: this.#sentBytes }
   }
 
   get #xstateSize(): number {
@@ -175,7 +189,9 @@ class Compiler {
         `must be at most ${spareBytes - this.#sentBytes}: the frame has to fit`,
       )
     const length = Math.min(this.#sentBytes, room)
+    this.#clearGap()
     this.primitives.push({ code: 'move', at, length })
+    this.#gap = { index: this.primitives.length, from: length }
     this.#moved = true
     this.#room = room
     this.#sentBytes = length
@@ -256,5 +272,5 @@ export const compileEdit = (
   edit.forEach((op, i) => {
     compileOp(compiler, op, `${field}[${i}]`)
   })
-  return { primitives: compiler.primitives, sentBytes: compiler.sentBytes }
+  return compiler.finish()
 }

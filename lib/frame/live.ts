@@ -89,6 +89,8 @@ export class LiveFrame {
   }
 
   #changed(at: number, length: number): void {
+    // Between what the kernel wrote and an edit beyond it lies what earlier frames left.
+    if (at > this.#sentBytes) this.#place?.bytes.fill(0, this.#fpstate + this.#sentBytes, this.#fpstate + at)
     this.#sentBytes = Math.max(this.#sentBytes, at + length)
   }
 

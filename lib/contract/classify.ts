@@ -1,0 +1,130 @@
+/**
+ * Which treatment a frame got, told from the registers afterwards. Two probes of the same frame are needed: the
+ * frame itself, and a witness that differs only in XSTATE_BV bits 0 and 1 being clear. FXRSTOR does not know those
+ * bits and loads the legacy bytes; XRSTOR puts x87 and SSE to init. So FX-only is proved, never inferred.
+ */
+import type { EditOp } from '../frame/edit.ts'
+import type { Returned, Seen } from '../probe/result.ts'
+import { diffComponents, sameMxcsr } from '../xstate/compare.ts'
+import type { ComponentName } from '../xstate/components.ts'
+import { XsaveImage } from '../xstate/image.ts'
+import { type Layout, legacyFeatures } from '../xstate/layout.ts'
+import { type Observed, type Treatment, treatmentText } from './treatment.ts'
+
+const u64 = (1n << 64n) - 1n
+
+/** What makes a frame its own witness. */
+export const witnessOps: readonly EditOp[] = [{ op: 'and', field: 'xstateBv', value: u64 & ~legacyFeatures }]
+
+/** si_code of a signal that the kernel itself sends. */
+const siKernel = 128
+
+export interface Classified {
+  readonly observed: Observed
+  /** In words: the treatment, and where it went otherwise than any. */
+  readonly text: string
+}
+
+const imageWith = (sent: Uint8Array, layout: Layout, xstateBv: bigint): XsaveImage => {
+  const image = new XsaveImage(new Uint8Array(layout.size), layout)
+  image.bytes.set(sent.subarray(0, layout.size))
+  image.xstateBv = xstateBv
+  return image
+}
+
+/** What the registers hold after XRSTOR with the frame's own mask. */
+const afterXrstor = (seen: Returned, layout: Layout): XsaveImage => {
+  const { fpstate, sw, xstateBv } = seen.sent
+  return imageWith(fpstate, layout, xstateBv & sw.xfeatures & layout.features)
+}
+
+/** What they hold after FXRSTOR: the legacy bytes, whatever XSTATE_BV says. */
+const afterFxrstor = (seen: Returned, layout: Layout): XsaveImage =>
+  imageWith(seen.sent.fpstate, layout, legacyFeatures)
+
+/** Where components go to init by the mask, MXCSR depends on XSAVES being there; then nothing is asked of it. */
+const mxcsrHolds = (seen: Returned, after: XsaveImage, layout: Layout): boolean => {
+  const { sw, fpstate } = seen.sent
+  return (sw.xfeatures & layout.features) !== layout.features || sameMxcsr(after.bytes, fpstate)
+}
+
+const differences = (seen: Returned, layout: Layout, treatment: 'restored' | 'fx-only'): string[] => {
+  const { after } = seen
+  const expected = treatment === 'restored' ? afterXrstor(seen, layout) : afterFxrstor(seen, layout)
+  const names: string[] = diffComponents(after.bytes, expected.bytes, layout)
+  if (treatment === 'restored' && !mxcsrHolds(seen, after, layout)) names.push('mxcsr')
+  return names
+}
+
+/** Every treatment that a probe's outcome fits. */
+const fitting = (seen: Seen, layout: Layout): Treatment[] => {
+  if (seen.kind === 'returned')
+    return (['restored', 'fx-only'] as const).filter(t => differences(seen, layout, t).length === 0)
+  const rejected =
+    seen.kind === 'signal' &&
+    seen.where === 'sigreturn' &&
+    seen.signal === 'SIGSEGV' &&
+    seen.siCode === siKernel &&
+    seen.siAddr === 0n
+  return rejected ? ['rejected'] : []
+}
+
+const originOf = (seen: Returned, name: ComponentName): string => {
+  const { restored, init, kept, loaded } = seen.state(name)
+  if (restored) return 'as in the frame'
+  if (init) return 'at init'
+  if (kept) return 'kept from before the return'
+  return loaded ? 'as before the signal' : 'of unknown origin'
+}
+
+const describe = (seen: Seen, layout: Layout): string => {
+  if (seen.kind === 'signal') return `${seen.signal} (si_code ${seen.siCode}) at ${seen.where}`
+  if (seen.kind !== 'returned') return seen.kind
+  const legacy = differences(seen, layout, 'fx-only')
+  const full = differences(seen, layout, 'restored')
+  const wrong = full.length <= legacy.length ? full : legacy
+  const states = wrong.map(name =>
+    name === 'mxcsr' ? 'mxcsr is not the frame’s' : `${name} ${originOf(seen, name as ComponentName)}`,
+  )
+  return `returned, but ${states.join(', ') || 'as nothing that fits both probes'}`
+}
+
+/** The extended components that the frame had and the registers have not. */
+export const lostComponents = (seen: Returned, layout: Layout): ComponentName[] => {
+  const { after } = seen
+  const lost = new Set(diffComponents(after.bytes, afterXrstor(seen, layout).bytes, layout))
+  return layout.extended.map(({ name }) => name).filter(name => lost.has(name))
+}
+
+/** The one treatment that explains both probes of a frame, or `unexplained`. */
+export const classify = (seen: Seen, witness: Seen, layout: Layout): Classified => {
+  const common = fitting(witness, layout)
+  const both = fitting(seen, layout).filter(treatment => common.includes(treatment))
+  const [observed] = both
+  if (observed === undefined || both.length > 1) {
+    const text = `frame: ${describe(seen, layout)}; witness: ${describe(witness, layout)}`
+    return { observed: 'unexplained', text }
+  }
+  if (observed !== 'fx-only' || seen.kind !== 'returned') return { observed, text: treatmentText[observed] }
+  const lost = lostComponents(seen, layout)
+  return {
+    observed,
+    text: `${treatmentText[observed]}${lost.length > 0 ? ` (lost: ${lost.join(' ')})` : ''}`,
+  }
+}
+
+/**
+ * Why a pair of probes cannot tell its treatments apart, or null: what the handler left in the registers has to
+ * differ from all that may be there afterwards, and the witness has to have legacy state to lose.
+ */
+export const indistinct = (seen: Returned, witness: Returned, layout: Layout): string | null => {
+  const poison = seen.poison.bytes
+  for (const expected of [afterXrstor(seen, layout), afterFxrstor(seen, layout)]) {
+    const differing = new Set(diffComponents(poison, expected.bytes, layout))
+    const same = layout.components.find(({ name }) => !differing.has(name))
+    if (same !== undefined) return `the poison has the same ${same.name} as what is expected`
+  }
+  const legacy = afterFxrstor(witness, layout)
+  const full = new Set(diffComponents(legacy.bytes, afterXrstor(witness, layout).bytes, layout))
+  return full.has('x87') || full.has('sse') ? null : 'the witness has no legacy state to lose'
+}

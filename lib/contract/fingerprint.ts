@@ -1,0 +1,76 @@
+/**
+ * Tells a kernel's generation by what it does: a small fixed set of frames, whatever cases were asked for, and the
+ * generation that deviates least from what was seen.
+ */
+import type { EditOp } from '../frame/edit.ts'
+import { type Layout, minXsaveSize } from '../xstate/layout.ts'
+import { enlarge, futureFeature, resizeTo, shrinkTo } from './frames.ts'
+import { behaviour, type Generation, generations } from './generations.ts'
+import type { RuleId } from './rules.ts'
+import { type Observed, treatmentText } from './treatment.ts'
+
+/** A frame that tells generations apart by one rule. */
+export interface TellingFrame {
+  readonly rule: RuleId
+  readonly edit: readonly EditOp[]
+}
+
+/** The frames that this layout can have; one without extended components has none that are too small. */
+export const tellingFrames = (layout: Layout): TellingFrame[] => {
+  if (!layout.xsave) return []
+  const size = layout.size
+  const frames: TellingFrame[] = [
+    { rule: 'size-below-576-is-fx-only', edit: [{ op: 'resize', xstateSize: minXsaveSize - 1 }] },
+    {
+      rule: 'size-above-extended-size-is-fx-only',
+      edit: [{ op: 'set', field: 'sw.extendedSize', value: size - 1 }],
+    },
+    {
+      rule: 'extended-size-has-room-for-magic2',
+      edit: [{ op: 'set', field: 'sw.extendedSize', value: size }],
+    },
+    { rule: 'larger-frame-restores', edit: enlarge(layout) },
+    {
+      rule: 'unsupported-xfeatures-are-rejected',
+      edit: [...enlarge(layout), { op: 'or', field: 'xstateBv', value: futureFeature }],
+    },
+  ]
+  if (layout.extended.length === 0) return frames
+  return [
+    ...frames,
+    { rule: 'too-small-is-rejected', edit: resizeTo(minXsaveSize) },
+    { rule: 'shrunk-frame-restores', edit: shrinkTo(layout, []) },
+  ]
+}
+
+/** What was seen of one rule. */
+export interface Evidence {
+  readonly rule: RuleId
+  readonly observed: Observed
+}
+
+export interface Fingerprint {
+  readonly generation: Generation
+  readonly evidence: readonly (Evidence & { readonly asGeneration: boolean })[]
+  /** One sentence for each rule in which the kernel does otherwise than its generation. */
+  readonly deviations: readonly string[]
+}
+
+const deviates = (generation: Generation, { rule, observed }: Evidence): boolean =>
+  behaviour(generation, rule) !== observed
+
+/** The generation with the fewest deviations; of two that fit equally well, the older. */
+export const fingerprint = (evidence: readonly Evidence[]): Fingerprint => {
+  const count = (generation: Generation): number => evidence.filter(e => deviates(generation, e)).length
+  const generation = generations.reduce((best, next) => (count(next) < count(best) ? next : best))
+  return {
+    generation,
+    evidence: evidence.map(e => ({ ...e, asGeneration: !deviates(generation, e) })),
+    deviations: evidence
+      .filter(e => deviates(generation, e))
+      .map(
+        ({ rule, observed }) =>
+          `${rule}: ${treatmentText[observed]}, where ${generation.id} kernels have it ${treatmentText[behaviour(generation, rule)]}`,
+      ),
+  }
+}

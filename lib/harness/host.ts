@@ -1,0 +1,74 @@
+/** Observes the host that a run is on: CPU, kernel, what the task's frames hold, and the kernel's generation. */
+import { readFileSync } from 'node:fs'
+import { release, version } from 'node:os'
+import { type Fingerprint, fingerprint, tellingFrames } from '../contract/fingerprint.ts'
+import type { Probe } from '../probe/session.ts'
+import { componentAt } from '../xstate/components.ts'
+import type { HostCpu } from '../xstate/host.ts'
+import { executeCase } from './execute.ts'
+import type { HostResult, KernelResult } from './results.ts'
+
+const readLine = (path: string): string | null => {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return null
+  }
+}
+
+/** /proc/sys/kernel/tainted, or null where it cannot be read. */
+export const readTaint = (): number | null => {
+  const text = readLine('/proc/sys/kernel/tainted')
+  const taint = Number(text ?? Number.NaN)
+  return Number.isSafeInteger(taint) ? taint : null
+}
+
+const microcode = (): string | null =>
+  /^microcode\s*:\s*(\S+)/m.exec(readLine('/proc/cpuinfo') ?? '')?.[1] ?? null
+
+const hex = (value: bigint): string => `0x${value.toString(16)}`
+
+/** The host as a bundle has it. */
+export const describeHost = (cpu: HostCpu, probe: Probe): HostResult => ({
+  vendor: cpu.vendor,
+  brand: cpu.brand.trim(),
+  family: cpu.family,
+  model: cpu.model,
+  stepping: cpu.stepping,
+  microcode: microcode(),
+  hypervisor: cpu.hypervisor,
+  xcr0: hex(cpu.xcr0),
+  userFeatures: hex(probe.layout.features),
+  userSize: probe.layout.size,
+  minSignalStack: cpu.minSignalStack,
+  leafD: cpu.components.map(({ index, size, offset, xfd, supervisor }) => ({
+    index,
+    name: componentAt(index).name,
+    size,
+    offset,
+    xfd,
+    supervisor,
+  })),
+})
+
+/** Sends the telling frames. A frame whose probe process was lost is evidence of no generation. */
+export const fingerprintKernel = (probe: Probe): Fingerprint =>
+  fingerprint(
+    tellingFrames(probe.layout).map(({ rule, edit }) => {
+      const test = { summary: '', rule, commit: '', edit: () => edit }
+      const done = executeCase(probe, test, { layout: probe.layout, components: [], seed: 1 })
+      if (done.kind === 'broken') throw new Error(`the fingerprint is broken at ${rule}: ${done.text}`)
+      return { rule, observed: done.kind === 'observed' ? done.observed : 'unexplained' }
+    }),
+  )
+
+/** The kernel as a bundle has it. */
+export const describeKernel = (found: Fingerprint, taintBefore: number | null): KernelResult => ({
+  release: release(),
+  version: version(),
+  generation: found.generation.id,
+  evidence: found.evidence,
+  deviations: found.deviations,
+  taintBefore,
+  taintAfter: readTaint(),
+})

@@ -1,0 +1,108 @@
+/** The results of a run: what every report is made of, and what a bundle on disk holds. */
+import type { GenerationId } from '../contract/generations.ts'
+import type { RuleId } from '../contract/rules.ts'
+
+export type Verdict = 'pass' | 'xfail' | 'fail' | 'skip' | 'timeout' | 'crash' | 'stuck' | 'broken'
+
+/** What repeats a case: feed `edit` to `probe.runSync` with `randomImage(layout, { seed })` as load. */
+export interface Repro {
+  readonly seed: number
+  /** Operations as in lib/frame/edit.ts; bytes as hexadecimal, bigints as 0x strings. */
+  readonly edit: readonly Readonly<Record<string, unknown>>[]
+}
+
+/** One case. `id` is `<selftest>/<case>/<abi>/<components>`, see docs/ids.md for its grammar. */
+export interface CaseResult {
+  readonly id: string
+  readonly selftest: string
+  readonly case: string
+  readonly abi: string
+  /** The extended components that the case is about. */
+  readonly components: readonly string[]
+  /** Where the fpstate lay: `stack`, `spare`, `guard`. */
+  readonly placement: string
+  readonly rules: readonly RuleId[]
+  readonly verdict: Verdict
+  /** Why this verdict, in one line. Empty for a plain pass. */
+  readonly reason: string
+  readonly observed: string
+  readonly expected: string
+  readonly durationUs: number
+  readonly repro: Repro | null
+}
+
+export interface KernelResult {
+  /** uname -r, -v. */
+  readonly release: string
+  readonly version: string
+  readonly generation: GenerationId
+  /** How the generation was told: one line for each probe of the fingerprint. */
+  readonly evidence: readonly {
+    readonly rule: RuleId
+    readonly observed: string
+    readonly asGeneration: boolean
+  }[]
+  /** Where the kernel does otherwise than its generation; empty for a clean fit. */
+  readonly deviations: readonly string[]
+  /** /proc/sys/kernel/tainted before and after; null where it cannot be read. */
+  readonly taintBefore: number | null
+  readonly taintAfter: number | null
+}
+
+export interface HostResult {
+  readonly vendor: string
+  readonly brand: string
+  readonly family: number
+  readonly model: number
+  readonly stepping: number
+  /** /proc/cpuinfo's microcode, as it stands there. */
+  readonly microcode: string | null
+  readonly hypervisor: string | null
+  /** Hexadecimal. */
+  readonly xcr0: string
+  readonly userFeatures: string
+  readonly userSize: number
+  readonly minSignalStack: number
+  readonly leafD: readonly {
+    readonly index: number
+    readonly name: string
+    readonly size: number
+    readonly offset: number
+    readonly xfd: boolean
+    readonly supervisor: boolean
+  }[]
+}
+
+/** All results of one run on one host. */
+export interface Bundle {
+  readonly bundleVersion: 1
+  readonly tool: { readonly name: 'sigframe'; readonly version: string }
+  readonly startedAt: string
+  readonly durationMs: number
+  readonly host: HostResult
+  /** Null where nothing could be probed. */
+  readonly kernel: KernelResult | null
+  /** Lines that must not be overlooked. */
+  readonly warnings: readonly string[]
+  readonly cases: readonly CaseResult[]
+}
+
+/** How many cases have each verdict. */
+export const countVerdicts = (cases: readonly CaseResult[]): Record<Verdict, number> => {
+  const counts = { pass: 0, xfail: 0, fail: 0, skip: 0, timeout: 0, crash: 0, stuck: 0, broken: 0 }
+  for (const { verdict } of cases) counts[verdict] += 1
+  return counts
+}
+
+/** The exit codes of `sigframe run`: kselftest's, and sysexits' where kselftest has none. */
+export const exitCodes = { ok: 0, fail: 1, skip: 4, usage: 64, broken: 70 } as const
+
+/**
+ * The exit code of a run. Zero executed cases is no success: all skipped is 4, none at all is broken.
+ */
+export const exitCodeOf = (cases: readonly CaseResult[]): number => {
+  const counts = countVerdicts(cases)
+  if (counts.broken > 0 || cases.length === 0) return exitCodes.broken
+  if (counts.fail + counts.timeout + counts.crash + counts.stuck > 0) return exitCodes.fail
+  return counts.skip === cases.length ? exitCodes.skip : exitCodes.ok
+}

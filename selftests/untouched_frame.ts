@@ -1,0 +1,47 @@
+import { magic1, magic2, magic2Size } from '../lib/frame/format.ts'
+import { selftest } from '../lib/harness/selftest.ts'
+import type { Returned } from '../lib/probe/result.ts'
+import type { Layout } from '../lib/xstate/layout.ts'
+
+const differences = (written: Returned['written'], layout: Layout): string[] => {
+  const { sw } = written
+  const fields: [string, number | bigint | undefined, number | bigint][] = [
+    ['magic1', sw.magic1, magic1],
+    ['xstate_size', sw.xstateSize, layout.size],
+    ['extended_size', sw.extendedSize, layout.size + magic2Size],
+    ['xfeatures', sw.xfeatures, layout.features],
+    ['MAGIC2', written.magic2At(layout.size), magic2],
+    ['XCOMP_BV', written.xcompBv, 0n],
+    ['XSTATE_BV bits 0 and 1', written.xstateBv & 3n, 3n],
+    ['XSTATE_BV outside xfeatures', written.xstateBv & ~layout.features, 0n],
+  ]
+  return fields
+    .filter(([, is, meant]) => is !== meant)
+    .map(([name, is, meant]) => `${name} is 0x${is?.toString(16)}, not 0x${meant.toString(16)}`)
+}
+
+/** A frame that nobody changes must say what it is and restore everything. */
+export default selftest('untouched_frame', {
+  summary: 'A frame that goes back as it came says what it is, and restores every component.',
+  variants: 'each component',
+  cases: {
+    restores: {
+      summary: 'The components in use are restored, the others are at init.',
+      rule: 'untouched-frame-restores',
+      commit: 'arch/x86/kernel/fpu/signal.c',
+      loadOnly: true,
+      edit: () => [],
+    },
+    describes_itself: {
+      summary: 'sw bytes, header and MAGICs are as CPUID leaf 0xD has it.',
+      rule: 'frame-describes-itself',
+      commit: 'arch/x86/kernel/fpu/signal.c, save_xstate_epilog',
+      loadOnly: true,
+      edit: () => [],
+      verify: ({ written }, { layout }) => {
+        const wrong = differences(written, layout)
+        return wrong.length === 0 ? null : `the frame as the kernel wrote it: ${wrong.join(', ')}`
+      },
+    },
+  },
+})

@@ -1,0 +1,24 @@
+import { featuresOf } from '../lib/contract/frames.ts'
+import { selftest } from '../lib/harness/selftest.ts'
+
+/** What the sw bytes' xfeatures leave out goes to init, though XSTATE_BV and the bytes are there. */
+export default selftest('xfeatures_mask', {
+  summary:
+    'The sw bytes’ xfeatures decide what is restored; the rest goes to init, not to what the handler left.',
+  variants: 'each component',
+  cases: {
+    subset: {
+      summary: 'Only these components in sw.xfeatures, size and XSTATE_BV left alone.',
+      rule: 'left-out-components-go-to-init',
+      commit: 'arch/x86/kernel/fpu/signal.c',
+      edit: ({ components }) => [{ op: 'set', field: 'sw.xfeatures', value: featuresOf(components) }],
+    },
+    future_bit: {
+      summary: 'A component of a future CPU in sw.xfeatures alone, at the native size, is ignored.',
+      rule: 'untouched-frame-restores',
+      commit: 'arch/x86/kernel/fpu/signal.c',
+      loadOnly: true,
+      edit: () => [{ op: 'or', field: 'sw.xfeatures', value: 1n << 62n }],
+    },
+  },
+})
