@@ -1,0 +1,144 @@
+import { describe, expect, test } from 'vitest'
+import { fingerprint } from '../../lib/contract/fingerprint.ts'
+import { behaviour, type GenerationId, generationOf, generations } from '../../lib/contract/generations.ts'
+import { type RuleId, ruleOf, rules } from '../../lib/contract/rules.ts'
+import type { Observed } from '../../lib/contract/treatment.ts'
+import { type Demands, judge, tellingRules } from '../../lib/contract/verdict.ts'
+
+const none: Demands = { require: null, held: new Set<RuleId>() }
+const verdictOn = (rule: RuleId, observed: Observed, generation: GenerationId, demands = none) =>
+  judge(rule, observed, generationOf(generation), demands)
+
+describe('judge', () => {
+  test.each(generations.map(one => [one.id, one] as const))(
+    'a kernel that is %s throughout',
+    (_, generation) => {
+      for (const { id, status } of rules) {
+        const { verdict } = judge(id, behaviour(generation, id), generation, none)
+        const holds = behaviour(generation, id) === ruleOf(id).holds
+        const superseded = status === 'established' && !holds && generation.id === 'larger'
+        const expected = holds || superseded ? 'pass' : status === 'established' ? 'fail' : 'xfail'
+        expect(`${id} ${verdict}`).toBe(`${id} ${expected}`)
+      }
+    },
+  )
+
+  test('only a regressed kernel fails without demands', () => {
+    const failing = generations.filter(generation =>
+      rules.some(({ id }) => judge(id, behaviour(generation, id), generation, none).verdict === 'fail'),
+    )
+    expect(failing.map(({ id }) => id)).toEqual(['regressed'])
+  })
+
+  test('a lost upper YMM names the commits that broke and repaired it', () => {
+    const { verdict, reason } = verdictOn('shrunk-frame-restores', 'fx-only', 'regressed')
+    expect(verdict).toBe('fail')
+    expect(reason).toContain('dc8aa31a7ac2')
+    expect(reason).toContain('44eeff9bc467')
+  })
+
+  test('an xfail names the commit that brings the rule', () => {
+    const { verdict, reason } = verdictOn('too-small-is-rejected', 'restored', 'classic')
+    expect(verdict).toBe('xfail')
+    expect(reason).toContain('391cac638edd')
+  })
+
+  test('a backport passes, and is noted', () => {
+    const { verdict, reason } = verdictOn('too-small-is-rejected', 'rejected', 'classic')
+    expect(verdict).toBe('pass')
+    expect(reason).toContain('ahead of classic')
+  })
+
+  test('a rule that the generation has and the kernel has not is a fail', () => {
+    expect(verdictOn('too-small-is-rejected', 'restored', 'portable').verdict).toBe('fail')
+  })
+
+  test('what no generation does is a fail', () => {
+    const { verdict, reason } = verdictOn('shrunk-frame-restores', 'rejected', 'classic')
+    expect(verdict).toBe('fail')
+    expect(reason).toContain('no kernel generation does this')
+    expect(verdictOn('larger-frame-restores', 'unexplained', 'classic').verdict).toBe('fail')
+  })
+
+  test('--require turns the xfails of its generation into fails, and those alone', () => {
+    const demands = { require: generationOf('portable'), held: new Set<RuleId>() }
+    const classic = generationOf('classic')
+    const failing = rules.filter(
+      ({ id }) => judge(id, behaviour(classic, id), classic, demands).verdict === 'fail',
+    )
+    expect(failing.map(({ id }) => id)).toEqual([
+      'extended-size-has-room-for-magic2',
+      'too-small-is-rejected',
+    ])
+    const { verdict } = judge('larger-frame-restores', 'fx-only', classic, demands)
+    expect(verdict).toBe('xfail')
+  })
+
+  test('--require portable is met by portable and by larger', () => {
+    const demands = { require: generationOf('portable'), held: new Set<RuleId>() }
+    for (const id of ['portable', 'larger'] as const) {
+      const kernel = generationOf(id)
+      const failing = rules.filter(
+        rule => judge(rule.id, behaviour(kernel, rule.id), kernel, demands).verdict === 'fail',
+      )
+      expect(failing).toEqual([])
+    }
+  })
+
+  test('--require larger fails a portable kernel', () => {
+    const demands = { require: generationOf('larger'), held: new Set<RuleId>() }
+    expect(verdictOn('larger-frame-restores', 'fx-only', 'portable', demands).verdict).toBe('fail')
+  })
+
+  test('a rule that held in the baseline must not become an xfail', () => {
+    const demands = { require: null, held: new Set<RuleId>(['too-small-is-rejected']) }
+    const { verdict, reason } = verdictOn('too-small-is-rejected', 'restored', 'classic', demands)
+    expect(verdict).toBe('fail')
+    expect(reason).toContain('baseline')
+  })
+})
+
+describe('fingerprint', () => {
+  const telling = [...new Set(generations.flatMap(({ differs }) => Object.keys(differs) as RuleId[]))]
+  const evidenceOf = (id: GenerationId) =>
+    telling.map(rule => ({ rule, observed: behaviour(generationOf(id), rule) as Observed }))
+
+  test.each(generations.map(({ id }) => id))('a %s kernel is told as one, without deviations', id => {
+    const { generation, deviations } = fingerprint(evidenceOf(id))
+    expect(generation.id).toBe(id)
+    expect(deviations).toEqual([])
+  })
+
+  const withOne = (id: GenerationId, rule: RuleId, observed: Observed) =>
+    evidenceOf(id).map(e => (e.rule === rule ? { ...e, observed } : e))
+
+  test('one rule off is a deviation that names it', () => {
+    const { generation, deviations } = fingerprint(withOne('regressed', 'shrunk-frame-restores', 'restored'))
+    expect(generation.id).toBe('regressed')
+    expect(deviations).toHaveLength(1)
+    expect(deviations[0]).toContain('shrunk-frame-restores')
+  })
+
+  test('half of the portable series is classic, and ahead of it', () => {
+    const half = fingerprint(withOne('portable', 'extended-size-has-room-for-magic2', 'restored'))
+    expect(half.generation.id).toBe('classic')
+    expect(half.deviations).toEqual([expect.stringContaining('too-small-is-rejected')])
+  })
+
+  test('no evidence, and ties, are the oldest', () => {
+    expect(fingerprint([]).generation.id).toBe('classic')
+  })
+
+  test('what no generation does deviates from all', () => {
+    const { deviations } = fingerprint([{ rule: 'shrunk-frame-restores', observed: 'unexplained' }])
+    expect(deviations).toHaveLength(1)
+  })
+})
+
+test('generations differ in the rules by which they are told', () => {
+  for (const generation of generations) expect(tellingRules(generation).size).toBeGreaterThan(0)
+})
+
+test('an unknown generation is refused, and the known ones are listed', () => {
+  expect(() => generationOf('newest')).toThrow(/classic regressed portable larger/)
+})
