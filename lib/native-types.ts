@@ -46,7 +46,7 @@ export interface NativeSession {
   run(count: number, target: number, timeoutMs: number, hold?: boolean): Waited
   letGo(): void
   /** Lets a handler that waits with a frame go on, and waits until `target` are completed. */
-  reply(target: number, timeoutMs: number): Waited
+  reply(target: number, timeoutMs: number, hold?: boolean): Waited
   runAsync(count: number, target: number, timeoutMs: number): Promise<Waited>
   completed(): number
   kill(): void
@@ -82,6 +82,8 @@ export interface NativeCpu {
 export interface Native {
   readonly Session: new (probePath: string, shape: ArenaShape) => NativeSession
   readCpu(): NativeCpu
+  /** A hint that the buffer's memory is used densely and soon; anything else is ignored. */
+  preferHugePages(buffer: ArrayBufferLike): void
   /** Offsets, sizes and codes of native/shared/arena.h by name: `Request.load`, `ringSlots`, `OpCode.write`. */
   readonly arena: Readonly<Record<string, number>>
 }

@@ -39,6 +39,8 @@ export interface RunContext {
   /** Bytes of an fpstate as the kernel writes it. */
   readonly frameBytes: number
   readonly timeoutMs: number
+  /** Whether the thread stays on the probe process's CPU from one probe to the next. */
+  readonly pin: boolean
 }
 
 /** Requests that were handed over together, and where their records go. */
@@ -205,7 +207,7 @@ export class ProbeProcess {
   }
 
   /** Runs a chunk. With `hold` the thread stays on this CPU for the next one, until `letGo`. */
-  run(chunk: Chunk, context: RunContext, hold = false): ChunkEnd {
+  run(chunk: Chunk, context: RunContext, hold = context.pin): ChunkEnd {
     return this.#endOf(chunk, this.#session.run(chunk.count, this.#submitted(chunk), context.timeoutMs, hold))
   }
 
@@ -220,7 +222,7 @@ export class ProbeProcess {
 
   /** Runs a chunk of one live request until its frame waits. False: it ended without a frame. */
   runToFrame(chunk: Chunk, context: RunContext): ChunkEnd | 'frame' {
-    const waited = this.#session.run(1, this.#submitted(chunk), context.timeoutMs)
+    const waited = this.#session.run(1, this.#submitted(chunk), context.timeoutMs, context.pin)
     return waited === this.arena.constants.waited.frame ? 'frame' : this.#endOf(chunk, waited)
   }
 
@@ -232,7 +234,7 @@ export class ProbeProcess {
     words[at + constants.request.sentBytes] = sentBytes
     words[at + constants.request.sentFrom] = fpstate + constants.first
     chunk.store.setSentBytes(chunk.firstSlot, sentBytes)
-    return this.#endOf(chunk, this.#session.reply((chunk.first + 1) >>> 0, context.timeoutMs))
+    return this.#endOf(chunk, this.#session.reply((chunk.first + 1) >>> 0, context.timeoutMs, context.pin))
   }
 
   /** Runs the plain loop of `sigframe bench`. @returns nanoseconds, or null where it went otherwise than meant */

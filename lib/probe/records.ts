@@ -2,6 +2,7 @@
  * The records of consecutive probes: shared memory at first, a copy of it once the session needs the room. So
  * results that are only lent cost no copy, and those that are kept are copies when it matters.
  */
+import { loadNative } from '../native.ts'
 import type { Arena } from './arena.ts'
 import { ringSlots } from './geometry.ts'
 
@@ -22,6 +23,25 @@ export interface RawOutcome {
   readonly sentPointer: bigint
 }
 
+/**
+ * Memory for copies is taken in pieces of a few megabytes: fresh pages cost more than the bytes that are copied
+ * into them, and large pieces can have huge ones.
+ */
+const slabBytes = 4 * 1024 * 1024
+let slab = Buffer.alloc(0)
+let slabUsed = 0
+
+const takeMemory = (bytes: number): Buffer => {
+  if (bytes > slabBytes / 4) return Buffer.allocUnsafeSlow(bytes)
+  if (slabUsed + bytes > slab.length) {
+    slab = Buffer.allocUnsafeSlow(slabBytes)
+    slabUsed = 0
+    loadNative().preferHugePages(slab.buffer)
+  }
+  slabUsed += bytes
+  return slab.subarray(slabUsed - bytes, slabUsed)
+}
+
 export class RecordStore {
   readonly arena: Arena
   /** Sequence number of its first probe. */
@@ -30,9 +50,11 @@ export class RecordStore {
   readonly #sentBytes = new Uint32Array(ringSlots)
   #used = 0
   #copies: {
+    /** The slots as they lay in the arena. */
     readonly bytes: Uint8Array
-    readonly offsets: readonly number[]
     readonly outcomes: Uint32Array
+    /** Frames as sent that were too long for their slots. */
+    readonly long: ReadonlyMap<number, Uint8Array>
   } | null = null
   #lapsed: string | null = null
 
@@ -62,33 +84,27 @@ export class RecordStore {
     this.#sentBytes[slot] = Math.min(sentBytes, this.arena.geometry.longestSent)
   }
 
-  /** Arena offset and length of each piece of a slot's records. */
-  #pieces(slot: number): { readonly at: number; readonly length: number }[] {
-    const { plan, constants } = this.arena
-    const sequence = this.first + slot
-    const record = this.arena.recordAt(sequence)
-    const sentBytes = this.#sentBytes[slot] as number
-    const sent = { at: this.arena.sentAt(sequence, sentBytes), length: constants.recordHead + sentBytes }
-    // Mostly one piece: what the kernel wrote, what was in the registers, what was sent.
-    if (sent.at === record + plan.sent) return [{ at: record, length: plan.sent + sent.length }]
-    return [{ at: record, length: plan.sent }, sent]
-  }
-
   /** `length` bytes at `offset` of a slot's records, which are `plan.sent` bytes and then the frame as sent. */
   #bytes(slot: number, offset: number, length: number): Uint8Array {
     if (this.#lapsed !== null) throw new Error(this.#lapsed)
+    const { plan } = this.arena
+    const inLong = offset >= plan.sent && this.#isLong(slot)
     if (this.#copies !== null) {
-      const from = (this.#copies.offsets[slot] as number) + offset
+      const long = this.#copies.long.get(slot)
+      if (inLong && long !== undefined) return long.subarray(offset - plan.sent, offset - plan.sent + length)
+      const from = slot * plan.slotBytes + offset
       return this.#copies.bytes.subarray(from, from + length)
     }
-    const { plan } = this.arena
     const sequence = this.first + slot
-    const at =
-      offset < plan.sent
-        ? this.arena.recordAt(sequence) + offset
-        : this.arena.sentAt(sequence, this.#sentBytes[slot] as number) + offset - plan.sent
+    const at = inLong
+      ? this.arena.sentAt(sequence, this.#sentBytes[slot] as number) + offset - plan.sent
+      : this.arena.recordAt(sequence) + offset
     const from = this.arena.index(at)
     return this.arena.bytes.subarray(from, from + length)
+  }
+
+  #isLong(slot: number): boolean {
+    return (this.#sentBytes[slot] as number) > this.arena.plan.sentRoom
   }
 
   frame(slot: number, which: 'written' | 'sent'): RecordedFrame {
@@ -126,24 +142,36 @@ export class RecordStore {
   /** Copies what is here out of the shared memory, which may be used anew from then on. */
   detach(): void {
     if (this.#copies !== null || this.#lapsed !== null) return
-    const pieces = Array.from({ length: this.#used }, (_, slot) => this.#pieces(slot))
-    const total = pieces.flat().reduce((sum, { length }) => sum + length, 0)
-    const bytes = Buffer.allocUnsafeSlow(total)
+    const used = this.#used
+    const { slotBytes } = this.arena.plan
     const { outcomeWords } = this.arena.constants
-    const outcomes = new Uint32Array(this.#used * outcomeWords)
-    let to = 0
-    const offsets = pieces.map((ofSlot, slot) => {
-      const start = to
-      for (const { at, length } of ofSlot) {
-        const from = this.arena.index(at)
-        bytes.set(this.arena.bytes.subarray(from, from + length), to)
-        to += length
-      }
-      const outcome = this.arena.outcomeAt(this.first + slot)
-      outcomes.set(this.arena.words.subarray(outcome, outcome + outcomeWords), slot * outcomeWords)
-      return start
-    })
-    this.#copies = { bytes, offsets, outcomes }
+    const bytes = takeMemory(used * slotBytes)
+    const outcomes = new Uint32Array(used * outcomeWords)
+    // Slots lie side by side, but for the end of the ring.
+    const toEnd = Math.min(used, ringSlots - (this.first % ringSlots))
+    for (const [from, count] of [
+      [0, toEnd],
+      [toEnd, used - toEnd],
+    ] as const) {
+      if (count === 0) continue
+      const record = this.arena.index(this.arena.recordAt(this.first + from))
+      bytes.set(this.arena.bytes.subarray(record, record + count * slotBytes), from * slotBytes)
+      const outcome = this.arena.outcomeAt(this.first + from)
+      outcomes.set(this.arena.words.subarray(outcome, outcome + count * outcomeWords), from * outcomeWords)
+    }
+    this.#copies = { bytes, outcomes, long: this.#copyLong() }
+  }
+
+  #copyLong(): Map<number, Uint8Array> {
+    const long = new Map<number, Uint8Array>()
+    const { recordHead } = this.arena.constants
+    for (let slot = 0; slot < this.#used; slot++) {
+      if (!this.#isLong(slot)) continue
+      const sentBytes = this.#sentBytes[slot] as number
+      const from = this.arena.index(this.arena.sentAt(this.first + slot, sentBytes))
+      long.set(slot, this.arena.bytes.slice(from, from + recordHead + sentBytes))
+    }
+    return long
   }
 
   /** Gives the records up uncopied: results that were only lent throw `why` from now on. */

@@ -3,7 +3,7 @@
  * without blocking (`run`). A process that dies, hangs or cannot be killed is reported with the probe that did
  * it, and replaced.
  */
-import { checkInteger, checkRecord, outOfRange, wrongType } from '../errors.ts'
+import { checkBoolean, checkInteger, checkRecord, outOfRange, wrongType } from '../errors.ts'
 import type { EditLimits } from '../frame/edit.ts'
 import { magic1, magic2Size } from '../frame/format.ts'
 import { LiveFrame } from '../frame/live.ts'
@@ -35,6 +35,12 @@ export interface OpenOptions {
   readonly timeoutMs?: number
   /** Seed of the poison images, an integer; 1 if left out. */
   readonly seed?: number
+  /**
+   * Keeps the calling thread on one CPU, that of the probe process, from the first probe to close(): saves some
+   * two microseconds a probe, for loops over live edits. Threads and processes that are started meanwhile inherit
+   * it. Without it the thread is kept there only while it waits for a probe.
+   */
+  readonly pin?: boolean
 }
 
 const defaultTimeoutMs = 5000
@@ -46,7 +52,7 @@ const poisons = 8
  */
 const poisonSeeds = 2 ** 30 + 300
 
-const optionFields = new Set(['permissions', 'timeoutMs', 'seed'])
+const optionFields = new Set(['permissions', 'timeoutMs', 'seed', 'pin'])
 
 const checkOptions = (options: OpenOptions) => {
   const record = checkRecord('options', options)
@@ -54,13 +60,14 @@ const checkOptions = (options: OpenOptions) => {
     if (!optionFields.has(key))
       throw outOfRange(`options.${key}`, record[key], `but open takes only ${[...optionFields].join(' ')}`)
   }
-  const { permissions = [], timeoutMs = defaultTimeoutMs, seed = 1 } = options
+  const { permissions = [], timeoutMs = defaultTimeoutMs, seed = 1, pin = false } = options
   if (!Array.isArray(permissions))
     throw wrongType('options.permissions', permissions, 'an array of components')
   return {
     permissions: maskOf(permissions),
     timeoutMs: checkInteger('options.timeoutMs', timeoutMs, 1, maxTimeoutMs),
     seed: checkInteger('options.seed', seed, 0, 2 ** 30),
+    pin: checkBoolean('options.pin', pin),
   }
 }
 
@@ -102,7 +109,7 @@ export class Probe {
 
   /** Use `open`. */
   constructor(options: OpenOptions = {}) {
-    const { permissions, timeoutMs, seed } = checkOptions(options)
+    const { permissions, timeoutMs, seed, pin } = checkOptions(options)
     this.cpu = readHostCpu()
     checkPermissions(permissions, this.cpu)
     this.#permissions = permissions
@@ -112,7 +119,7 @@ export class Probe {
     this.layout = started.layout
     const frameBytes = this.layout.xsave ? this.layout.size + magic2Size : legacySize
     this.limits = this.#process.arena.limits(frameBytes)
-    this.#context = { rfbm: this.layout.features, frameBytes, timeoutMs }
+    this.#context = { rfbm: this.layout.features, frameBytes, timeoutMs, pin }
     const pool = Array.from(
       { length: poisons },
       (_, i) => new PlacedImage(randomImage(this.layout, { seed: poisonSeeds + seed + i }).bytes),
@@ -147,7 +154,7 @@ export class Probe {
   #firstFrame(process: ProbeProcess, seed: number, timeoutMs: number): { sw: SwBytes; guess: Layout } {
     const guess = hostLayout(this.cpu, (this.cpu.xcr0 & process.arena.description.permitted) | legacyFeatures)
     const frameBytes = guess.xsave ? guess.size + magic2Size : legacySize
-    const context = { rfbm: guess.features, frameBytes, timeoutMs }
+    const context = { rfbm: guess.features, frameBytes, timeoutMs, pin: false }
     const init = new PlacedImage(initImage(guess).bytes)
     const request = prepareRequest(
       { load: randomImage(guess, { seed }) },
@@ -247,7 +254,7 @@ export class Probe {
   ): number {
     const process = this.#ready()
     const chunk = process.fill(requests, from, dataRun(requests, from), this.#context, lend)
-    const end = process.run(chunk, this.#context, lend)
+    const end = process.run(chunk, this.#context, lend || this.#context.pin)
     let exit: ReturnType<ProbeProcess['end']>
     try {
       this.#collect(process, requests, from, chunk, end.completed, sink)
@@ -380,7 +387,7 @@ export class Probe {
         else i += this.#runChunk(requests, i, sink, lend)
       }
     } finally {
-      this.#process?.letGo()
+      if (!this.#context.pin) this.#process?.letGo()
     }
   }
 

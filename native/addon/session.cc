@@ -335,10 +335,11 @@ Napi::Value Session::reply(const Napi::CallbackInfo& info) {
       !integer(info, 1, "timeoutMs", kMaxTimeoutMs, &timeoutMs)) {
     return env.Undefined();
   }
+  const bool hold = info[2].IsBoolean() && info[2].As<Napi::Boolean>().Value();
   link_->gather();
   link_->reply();
   const Waited waited = link_->wait(target, timeoutMs);
-  link_->scatter();
+  if (!hold) link_->scatter();
   return Napi::Number::New(env, static_cast<uint32_t>(waited));
 }
 
@@ -349,6 +350,8 @@ Napi::Value Session::runAsync(const Napi::CallbackInfo& info) {
       !integer(info, 1, "target", UINT32_MAX, &target) || !integer(info, 2, "timeoutMs", kMaxTimeoutMs, &timeoutMs)) {
     return env.Undefined();
   }
+  // The thread is free meanwhile, and the probe process runs where there is room.
+  link_->scatter();
   link_->child.moveTo(-1);
   link_->submit(count);
   auto* worker = new WaitWorker(env, link_, target, timeoutMs);  // deletes itself when done
