@@ -11,7 +11,7 @@ export interface Repro {
   readonly edit: readonly Readonly<Record<string, unknown>>[]
 }
 
-/** One case. `id` is `<selftest>/<case>/<abi>/<components>`, see docs/ids.md for its grammar. */
+/** One case. `id` is `<selftest>/<case>/<abi>/<components>`, see docs/formats.md for its grammar. */
 export interface CaseResult {
   readonly id: string
   readonly selftest: string

@@ -9,7 +9,18 @@
 namespace sigframe {
 namespace {
 
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U
+#endif
+
 size_t pages(size_t bytes) { return (bytes + kPage - 1) / kPage * kPage; }
+
+/** Since Linux 6.3 a memfd says whether it may be executed: some hosts insist, all others log that it did not. */
+int createMemfd() {
+  constexpr unsigned kFlags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+  const int fd = memfd_create("sigframe-arena", kFlags | MFD_NOEXEC_SEAL);
+  return fd < 0 && errno == EINVAL ? memfd_create("sigframe-arena", kFlags) : fd;
+}
 
 }  // namespace
 
@@ -20,7 +31,7 @@ std::shared_ptr<ArenaMap> ArenaMap::create(const ArenaShape& shape, const char**
   const size_t bytes = data + pages(shape.dataBytes);
 
   *step = "memfd_create";
-  const int fd = memfd_create("sigframe-arena", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  const int fd = createMemfd();
   if (fd < 0) return nullptr;
   *step = "ftruncate";
   void* at = MAP_FAILED;
