@@ -126,9 +126,9 @@ class Compiler {
     }
   }
 
-  combine(code: 'and' | 'or' | 'xor', field: FrameField, value: bigint): void {
+  combine(path: string, code: 'and' | 'or' | 'xor', field: FrameField, value: bigint): void {
     const { at, width } = frameFields[field]
-    if (width === 2) throw outOfRange('field', field, 'which only `set` can change: it has two bytes')
+    if (width === 2) throw outOfRange(path, field, 'which only `set` can change: it has two bytes')
     this.primitives.push({ code, at, length: width, value })
     // Fields do not overlap: only xstate_size itself changes what is known of it.
     if (field !== 'sw.xstateSize') return
@@ -152,7 +152,7 @@ class Compiler {
       const from = range.offset - placed.offset
       this.write(field, range.offset, bytes.subarray(from, from + range.size))
     }
-    if (this.#layout.xsave) this.combine('or', 'xstateBv', placed.mask)
+    if (this.#layout.xsave) this.combine(field, 'or', 'xstateBv', placed.mask)
   }
 
   resize(field: string, xstateSize: unknown): void {
@@ -224,7 +224,7 @@ const compileOp = (compiler: Compiler, value: unknown, field: string): void => {
       const name = checkField(`${field}.field`, op.field)
       const number = checkUnsigned(`${field}.value`, op.value, frameFields[name].width)
       if (op.op === 'set') compiler.set(name, number)
-      else compiler.combine(op.op, name, number)
+      else compiler.combine(`${field}.field`, op.op, name, number)
       return
     }
     case 'fill': {

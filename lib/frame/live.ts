@@ -2,12 +2,19 @@
  * The frame that waits in the probe process, edited in place. Valid inside its callback only.
  * Every access is bounded; offsets count from the start of the fpstate, in bytes.
  */
-import { checkInteger, isUint8Array, outOfRange, wrongType } from '../errors.ts'
+import { byteLengthOf, checkInteger, isUint8Array, outOfRange, wrongType } from '../errors.ts'
 import type { ComponentName } from '../xstate/components.ts'
 import type { Layout } from '../xstate/layout.ts'
 import { checkUnsigned } from './compile.ts'
 import type { EditLimits } from './edit.ts'
-import { type FrameField, fpstatePointerOffset, frameFields, magic2, magic2Size } from './format.ts'
+import {
+  type FieldPlace,
+  type FrameField,
+  fpstatePointerOffset,
+  frameFields,
+  magic2,
+  magic2Size,
+} from './format.ts'
 
 /** Where a live frame lies; offsets are indices into `bytes` and `view`, which cover the shared memory. */
 export interface LivePlace {
@@ -20,6 +27,11 @@ export interface LivePlace {
   readonly spare: number
   /** Address of index 0 in the probe process. */
   readonly base: bigint
+}
+
+const placeOf = (field: FrameField): FieldPlace => {
+  if (typeof field === 'string' && Object.hasOwn(frameFields, field)) return frameFields[field]
+  throw wrongType('field', field, 'the name of a field')
 }
 
 /** The sw bytes of a live frame; the names as in `SwBytes`. */
@@ -107,8 +119,7 @@ export class LiveFrame {
   /** A field's value. @throws TypeError for a field that does not exist */
   get(field: FrameField): bigint {
     const { view } = this.#alive()
-    const place = frameFields[field]
-    if (place === undefined) throw wrongType('field', field, 'the name of a field')
+    const place = placeOf(field)
     const at = this.#fpstate + place.at
     if (place.width === 8) return view.getBigUint64(at, true)
     return BigInt(place.width === 4 ? view.getUint32(at, true) : view.getUint16(at, true))
@@ -117,8 +128,7 @@ export class LiveFrame {
   /** @throws TypeError, RangeError when the value does not fit the field */
   set(field: FrameField, value: number | bigint): void {
     const { view } = this.#alive()
-    const place = frameFields[field]
-    if (place === undefined) throw wrongType('field', field, 'the name of a field')
+    const place = placeOf(field)
     const number = checkUnsigned(field, value, place.width)
     const at = this.#at(field, place.at, place.width)
     if (place.width === 8) view.setBigUint64(at, number, true)
@@ -171,8 +181,10 @@ export class LiveFrame {
   write(at: number, data: Uint8Array): void {
     const { bytes } = this.#alive()
     if (!isUint8Array(data)) throw wrongType('bytes', data, 'a Uint8Array')
-    bytes.set(data, this.#at('at', at, data.length))
-    this.#changed(at, data.length)
+    // The real length: a property of the array may say otherwise.
+    const length = byteLengthOf(data)
+    bytes.set(data, this.#at('at', at, length))
+    this.#changed(at, length)
   }
 
   fill(at: number, length: number, value: number): void {
@@ -193,8 +205,8 @@ export class LiveFrame {
   setComponent(name: ComponentName, data: Uint8Array): void {
     const placed = this.#layout.component(name)
     if (!isUint8Array(data)) throw wrongType('bytes', data, 'a Uint8Array')
-    if (data.length !== placed.size)
-      throw outOfRange('bytes.length', data.length, `must be ${placed.size}, the size of ${name}`)
+    if (byteLengthOf(data) !== placed.size)
+      throw outOfRange('bytes.length', byteLengthOf(data), `must be ${placed.size}, the size of ${name}`)
     for (const range of placed.ranges) {
       const from = range.offset - placed.offset
       this.write(range.offset, data.subarray(from, from + range.size))
@@ -204,8 +216,9 @@ export class LiveFrame {
 
   /** xstate_size, and extended_size with room for MAGIC2. MAGIC2 itself stays: see `placeMagic2`. */
   resize(xstateSize: number): void {
-    this.sw.xstateSize = xstateSize
-    this.sw.extendedSize = xstateSize + magic2Size
+    const size = checkInteger('xstateSize', xstateSize, 0, 0xffff_ffff - magic2Size)
+    this.sw.xstateSize = size
+    this.sw.extendedSize = size + magic2Size
   }
 
   /** MAGIC2 where xstate_size says (or `at`), zeros behind it up to the end of the kernel's frame (`clearTail`). */

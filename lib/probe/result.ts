@@ -13,7 +13,12 @@ import type { PreparedRequest } from './request.ts'
 /** Where a signal hit: at the loading XRSTOR, when the frame was to be written, when it was to be restored. */
 export type SignalPlace = 'load' | 'delivery' | 'sigreturn'
 
-const signalNames = new Map(Object.entries(osConstants.signals).map(([name, number]) => [number, name]))
+// Some numbers have two names (SIGABRT and SIGIOT): the first is the one in use.
+const signalNames = new Map(
+  Object.entries(osConstants.signals)
+    .map(([name, number]) => [number, name] as const)
+    .reverse(),
+)
 
 /** A signal's name, `SIGSEGV`; one without a name is `signal 33`. */
 export const signalName = (number: number): string => signalNames.get(number) ?? `signal ${number}`
@@ -32,6 +37,10 @@ export const differingRuns = (from: Uint8Array, to: Uint8Array): { at: number; b
   }
   return runs.map(({ at, end }) => ({ at, bytes: to.slice(at, end) }))
 }
+
+/** A move to an offset of the second buffer, also where the frame does not fit before its end. */
+const moveTo = (at: number, spareBytes: number, written: Uint8Array): EditOp =>
+  spareBytes - at < written.length ? { op: 'move', guardAt: spareBytes - at } : { op: 'move', at }
 
 /** The images of a probe whose handler ran. All that the getters return are copies. */
 abstract class Recorded {
@@ -111,10 +120,14 @@ abstract class Recorded {
   get effect(): EditOp[] {
     const { description } = this.#store.arena
     const { fpstate, sentFpstate, sentPointer } = this.outcome()
-    const ops: EditOp[] = []
-    if (sentFpstate !== fpstate) ops.push({ op: 'move', at: sentFpstate - description.spare })
     const written = this.#store.frame(this.#slot, 'written').fpstate
     const sent = this.#store.frame(this.#slot, 'sent').fpstate
+    const ops: EditOp[] = []
+    if (sentFpstate !== fpstate)
+      ops.push(moveTo(sentFpstate - description.spare, description.spareBytes, written))
+    // Behind what the kernel wrote there is nothing to differ from: zeros are sent too.
+    const beyond = sent.length - written.length
+    if (beyond > 0) ops.push({ op: 'fill', at: written.length, length: beyond, value: 0 })
     for (const { at, bytes } of differingRuns(written, sent)) ops.push({ op: 'write', at, bytes })
     const distance = BigInt.asIntN(64, sentPointer - description.base - BigInt(sentFpstate))
     // Near means relative: addresses of the arena change from one process to the next.

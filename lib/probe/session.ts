@@ -87,6 +87,7 @@ const checkPermissions = (mask: bigint, cpu: HostCpu): void => {
   throw outOfRange('options.permissions', namesOf(mask).join(' '), limit)
 }
 
+const closedMeanwhile = 'the session was closed while a run was under way'
 const lentAway = 'this result was lent to its visitor only; what is to be kept comes from runMany'
 
 /** A session. Its methods throw TypeError or RangeError for bad requests before anything runs. */
@@ -177,7 +178,7 @@ export class Probe {
 
   /** Process id of the probe process; changes when it had to be replaced. */
   get pid(): number {
-    return this.#ready().pid
+    return (this.#process ?? this.#ready()).pid
   }
 
   #ready(): ProbeProcess {
@@ -232,6 +233,7 @@ export class Probe {
     this.#busy = 'a batch of this session is being visited: its visitor cannot start another probe'
     try {
       for (let i = 0; i < completed; i++) {
+        if (this.#closed) throw new Error(closedMeanwhile)
         sink(this.#seen(process, requests[from + i] as PreparedRequest, chunk, i), from + i)
       }
     } finally {
@@ -284,6 +286,7 @@ export class Probe {
         this.#busy = null
       }
       const { fpstate, sentBytes } = frame.revoke()
+      if (this.#closed) throw thrown === null ? new Error(closedMeanwhile) : thrown.error
       if (thrown === null) end = process.reply(chunk, fpstate, sentBytes, this.#context)
       else end = this.#sendUntouched(process, chunk)
     } else {
@@ -435,9 +438,9 @@ export class Probe {
     const chunk = process.fill(requests, from, ringSlots, this.#context)
     const end = await process.runAsync(chunk, this.#context).catch((error: unknown) => {
       // A process that was ended on purpose has nothing more to say.
-      throw this.#closed ? new Error('the session was closed while a run was under way') : error
+      throw this.#closed ? new Error(closedMeanwhile) : error
     })
-    if (this.#closed) throw new Error('the session was closed while a run was under way')
+    if (this.#closed) throw new Error(closedMeanwhile)
     this.#collect(process, requests, from, chunk, end.completed, seen => results.push(seen))
     if (end.lost === null) return
     results.push(this.#lost(end.lost, process.pid, await this.#forget().endAsync()))

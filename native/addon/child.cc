@@ -75,27 +75,32 @@ int launch(void* opaque) {
   return fail();
 }
 
-/** A descriptor above those that the clone overwrites. */
-int openNull() {
-  const int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-  if (fd < 0 || fd > kArenaFd) return fd;
-  const int high = fcntl(fd, F_DUPFD_CLOEXEC, kArenaFd + 1);
-  close(fd);
-  return high;
-}
+/** A copy of a descriptor above those that the clone overwrites: with its standard streams closed, Node has low ones. */
+int above(int fd) { return fcntl(fd, F_DUPFD_CLOEXEC, kArenaFd + 1); }
+
+/** Closes on leaving. */
+struct Descriptor {
+  explicit Descriptor(int number) : fd(number) {}
+  ~Descriptor() {
+    if (fd >= 0) close(fd);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  const int fd;
+};
 
 }  // namespace
 
 int Child::start(const std::string& path, int arena) {
-  const int null = openNull();
-  if (null < 0) return errno;
+  const Descriptor low(open("/dev/null", O_RDWR | O_CLOEXEC));
+  if (low.fd < 0) return errno;
+  const Descriptor null(above(low.fd));
+  if (null.fd < 0) return errno;
+  const Descriptor highArena(above(arena));
+  if (highArena.fd < 0) return errno;
   void* stack = mmap(nullptr, kLauncherStack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
-  if (stack == MAP_FAILED) {
-    const int error = errno;
-    close(null);
-    return error;
-  }
-  Launch plan{path.c_str(), arena, null, getpid(), 0};
+  if (stack == MAP_FAILED) return errno;
+  Launch plan{path.c_str(), highArena.fd, null.fd, getpid(), 0};
   // No handler of Node's may run in the clone.
   sigset_t all, before;
   sigfillset(&all);
@@ -106,7 +111,6 @@ int Child::start(const std::string& path, int arena) {
   const int cloneError = errno;
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   munmap(stack, kLauncherStack);
-  close(null);
   if (pid < 0) return cloneError;
   pid_ = pid;
   pidfd_ = pidfd;

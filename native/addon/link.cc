@@ -1,0 +1,96 @@
+#include "addon/link.h"
+
+#include <ctime>
+
+#include "shared/futex.h"
+
+namespace sigframe {
+namespace {
+
+/** How long one sleep lasts before the probe process is looked at: a dead one rings no bell. */
+constexpr uint32_t kSliceMs = 10;
+uint64_t nowMs() {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<uint64_t>(now.tv_sec) * 1000 + static_cast<uint64_t>(now.tv_nsec) / 1000000;
+}
+
+}  // namespace
+
+void Link::submit(uint32_t count) {
+  Control& control = arena->control();
+  control.submitted.fetch_add(count, std::memory_order_seq_cst);
+  if (control.childIdle.load(std::memory_order_seq_cst) != 0) futexWake(control.submitted);
+}
+
+template <typename Check>
+Waited Link::sleepUntil(uint32_t timeoutMs, Check check) {
+  Control& control = arena->control();
+  uint32_t progress = control.completed.load(std::memory_order_acquire);
+  uint64_t since = 0;  // the clock is read only where the answer is not there at once
+  for (;;) {
+    const uint32_t bell = control.bell.load(std::memory_order_seq_cst);
+    Waited waited;
+    if (check(control, &waited)) return waited;
+    if (cancelled.load(std::memory_order_relaxed)) return Waited::kCancelled;
+    if (since == 0) since = nowMs();
+    const timespec slice{0, kSliceMs * 1000000L};
+    if (futexWait(control.bell, bell, &slice)) continue;
+    if (check(control, &waited)) return waited;
+    if (child.tryReap()) return check(control, &waited) ? waited : Waited::kEnded;
+    const uint64_t now = nowMs();
+    const uint32_t completed = control.completed.load(std::memory_order_acquire);
+    if (completed != progress) {
+      progress = completed;
+      since = now;
+    }
+    if (now - since >= timeoutMs) return Waited::kTimeout;
+  }
+}
+
+Waited Link::wait(uint32_t target, uint32_t timeoutMs) {
+  return sleepUntil(timeoutMs, [target](Control& control, Waited* waited) {
+    if (static_cast<int32_t>(control.completed.load(std::memory_order_seq_cst) - target) >= 0) {
+      *waited = Waited::kDone;
+      return true;
+    }
+    if (control.live.load(std::memory_order_acquire) == static_cast<uint32_t>(Live::kFrameReady)) {
+      *waited = Waited::kFrame;
+      return true;
+    }
+    return false;
+  });
+}
+
+void Link::gather() {
+  if (gathered_) return;
+  const int cpu = sched_getcpu();
+  if (cpu < 0 || cpu >= CPU_SETSIZE) return;
+  if (sched_getaffinity(0, sizeof before_, &before_) != 0) return;
+  cpu_set_t here;
+  CPU_ZERO(&here);
+  CPU_SET(cpu, &here);
+  gathered_ = sched_setaffinity(0, sizeof here, &here) == 0;
+  if (gathered_) child.moveTo(cpu);
+}
+
+void Link::scatter() {
+  if (gathered_) sched_setaffinity(0, sizeof before_, &before_);
+  gathered_ = false;
+}
+
+Waited Link::waitReady(uint32_t timeoutMs) {
+  return sleepUntil(timeoutMs, [](Control& control, Waited* waited) {
+    if (control.ready.load(std::memory_order_seq_cst) == 0) return false;
+    *waited = Waited::kDone;
+    return true;
+  });
+}
+
+void Link::reply() {
+  Control& control = arena->control();
+  control.live.store(static_cast<uint32_t>(Live::kReplied), std::memory_order_seq_cst);
+  futexWake(control.live);
+}
+
+}  // namespace sigframe
