@@ -14,9 +14,11 @@ import { initImage } from '../xstate/image.ts'
 import { type Layout, legacyFeatures, legacySize } from '../xstate/layout.ts'
 import { randomImage } from '../xstate/random.ts'
 import { ringSlots } from './geometry.ts'
+import { callEdit, sendUntouched, waitingFrame } from './live.ts'
 import { type Chunk, type ChunkEnd, namedExit, ProbeProcess, type RunContext } from './process.ts'
 import {
   type DataRequest,
+  type LiveEdit,
   PlacedImage,
   PreparedRequest,
   type ProbeRequest,
@@ -273,72 +275,30 @@ export class Probe {
     const process = this.#ready()
     const chunk = process.fill([request], 0, 1, this.#context)
     const step = process.runToFrame(chunk, this.#context)
-    let thrown: { readonly error: unknown } | null = null
-    let end: ChunkEnd
-    if (step === 'frame') {
-      const frame = this.#liveFrame(process, chunk)
-      this.#busy = 'a probe is under way in this session: its edit callback cannot start another'
-      try {
-        refusePromise(request.live?.(frame))
-      } catch (error) {
-        thrown = { error }
-      } finally {
-        this.#busy = null
-      }
-      const { fpstate, sentBytes } = frame.revoke()
-      if (this.#closed) throw thrown === null ? new Error(closedMeanwhile) : thrown.error
-      if (thrown === null) end = process.reply(chunk, fpstate, sentBytes, this.#context)
-      else end = this.#sendUntouched(process, chunk)
-    } else {
-      end = step
+    if (step !== 'frame') return this.#endOfOne(process, request, chunk, step)
+    const place = waitingFrame(process, chunk, this.limits)
+    if (place === null) {
+      this.#forget().end()
+      throw new Error('the probe process says that its frame lies outside its stack')
     }
+    const frame = new LiveFrame(place, this.layout, this.limits)
+    this.#busy = 'a probe is under way in this session: its edit callback cannot start another'
+    const failure = callEdit(request.live as LiveEdit, frame)
+    this.#busy = null
+    const { fpstate, sentBytes } = frame.revoke()
+    if (this.#closed) throw failure === null ? new Error(closedMeanwhile) : failure.error
+    const end =
+      failure === null
+        ? process.reply(chunk, fpstate, sentBytes, this.#context)
+        : sendUntouched(process, chunk, place, this.#context)
     const seen = this.#endOfOne(process, request, chunk, end)
-    if (thrown !== null) throw thrown.error
+    if (failure !== null) throw failure.error
     return seen
   }
 
   #endOfOne(process: ProbeProcess, request: PreparedRequest, chunk: Chunk, end: ChunkEnd): Seen {
     if (end.lost === null || end.completed === 1) return this.#seen(process, request, chunk, 0)
     return this.#lost(end.lost, process.pid, this.#forget().end())
-  }
-
-  #liveFrame(process: ProbeProcess, chunk: Chunk): LiveFrame {
-    const { arena } = process
-    const { description, constants } = arena
-    const at = arena.outcomeAt(chunk.first)
-    const frame = arena.words[at + constants.outcome.frame] as number
-    const fpstate = arena.words[at + constants.outcome.fpstate] as number
-    const stackEnd = description.stack + description.stackBytes
-    const inStack = (offset: number, bytes: number): boolean =>
-      offset >= description.stack && offset + bytes <= stackEnd
-    if (!inStack(frame, constants.headBytes) || !inStack(fpstate, this.limits.inPlaceBytes)) {
-      this.#forget().end()
-      throw new Error(
-        `the probe process says its frame is at ${frame}, fpstate at ${fpstate}: outside its stack`,
-      )
-    }
-    const place = {
-      bytes: arena.bytes,
-      view: arena.view,
-      frame: arena.index(frame),
-      fpstate: arena.index(fpstate),
-      spare: arena.index(description.spare),
-      base: description.base + BigInt(constants.first),
-    }
-    return new LiveFrame(place, this.layout, this.limits)
-  }
-
-  /** Puts the frame back as the kernel wrote it, and sends it. */
-  #sendUntouched(process: ProbeProcess, chunk: Chunk): ChunkEnd {
-    const { arena } = process
-    const { constants } = arena
-    const at = arena.outcomeAt(chunk.first)
-    const frame = arena.index(arena.words[at + constants.outcome.frame] as number)
-    const fpstate = arena.index(arena.words[at + constants.outcome.fpstate] as number)
-    const written = chunk.store.frame(chunk.firstSlot, 'written')
-    arena.bytes.set(written.head, frame)
-    arena.bytes.set(written.fpstate, fpstate)
-    return process.reply(chunk, fpstate, this.limits.frameBytes, this.#context)
   }
 
   /** Runs one probe and waits for its end, at most as long as the session's timeout. */
@@ -477,15 +437,6 @@ const dataRun = (requests: readonly PreparedRequest[], from: number): number => 
   let count = 0
   while (count < ringSlots && requests[from + count]?.live === null) count += 1
   return count
-}
-
-const refusePromise = (value: unknown): void => {
-  if (typeof (value as { then?: unknown } | null | undefined)?.then !== 'function') return
-  // Whether it rejects later is nobody's concern any more.
-  Promise.resolve(value).catch(() => undefined)
-  throw new TypeError(
-    'edit returned a promise: the frame waits for it in a signal handler, so it must not be async',
-  )
 }
 
 /**

@@ -1,0 +1,58 @@
+/** A frame that waits in the probe process for a callback: where it lies, the call, and its way back unedited. */
+import type { EditLimits } from '../frame/edit.ts'
+import type { LiveFrame, LivePlace } from '../frame/live.ts'
+import type { Chunk, ChunkEnd, ProbeProcess, RunContext } from './process.ts'
+import type { LiveEdit } from './request.ts'
+
+/** Where the waiting frame lies, as the probe process says it; null where that is outside its stack. */
+export const waitingFrame = (process: ProbeProcess, chunk: Chunk, limits: EditLimits): LivePlace | null => {
+  const { arena } = process
+  const { description, constants } = arena
+  const at = arena.outcomeAt(chunk.first)
+  const frame = arena.words[at + constants.outcome.frame] as number
+  const fpstate = arena.words[at + constants.outcome.fpstate] as number
+  const stackEnd = description.stack + description.stackBytes
+  const inStack = (offset: number, bytes: number): boolean =>
+    offset >= description.stack && offset + bytes <= stackEnd
+  if (!inStack(frame, constants.headBytes) || !inStack(fpstate, limits.inPlaceBytes)) return null
+  return {
+    bytes: arena.bytes,
+    view: arena.view,
+    frame: arena.index(frame),
+    fpstate: arena.index(fpstate),
+    spare: arena.index(description.spare),
+    base: description.base + BigInt(constants.first),
+  }
+}
+
+const refusePromise = (value: unknown): void => {
+  if (typeof (value as { then?: unknown } | null | undefined)?.then !== 'function') return
+  // Whether it rejects later is nobody's concern any more.
+  Promise.resolve(value).catch(() => undefined)
+  throw new TypeError(
+    'edit returned a promise: the frame waits for it in a signal handler, so it must not be async',
+  )
+}
+
+/** Calls an edit with its frame. @returns what it threw, or null */
+export const callEdit = (edit: LiveEdit, frame: LiveFrame): { readonly error: unknown } | null => {
+  try {
+    refusePromise(edit(frame))
+    return null
+  } catch (error) {
+    return { error }
+  }
+}
+
+/** Puts the frame back as the kernel wrote it, and sends it. */
+export const sendUntouched = (
+  process: ProbeProcess,
+  chunk: Chunk,
+  place: LivePlace,
+  context: RunContext,
+): ChunkEnd => {
+  const written = chunk.store.frame(chunk.firstSlot, 'written')
+  place.bytes.set(written.head, place.frame)
+  place.bytes.set(written.fpstate, place.fpstate)
+  return process.reply(chunk, place.fpstate, context.frameBytes, context)
+}
