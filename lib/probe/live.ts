@@ -4,8 +4,11 @@ import type { LiveFrame, LivePlace } from '../frame/live.ts'
 import type { Chunk, ChunkEnd, ProbeProcess, RunContext } from './process.ts'
 import type { LiveEdit } from './request.ts'
 
-/** Where the waiting frame lies, as the probe process says it; null where that is outside its stack. */
-export const waitingFrame = (process: ProbeProcess, chunk: Chunk, limits: EditLimits): LivePlace | null => {
+/**
+ * Where the waiting frame lies, as the probe process says it.
+ * @throws Error where that is outside its stack
+ */
+export const waitingFrame = (process: ProbeProcess, chunk: Chunk, limits: EditLimits): LivePlace => {
   const { arena } = process
   const { description, constants } = arena
   const at = arena.outcomeAt(chunk.first)
@@ -14,7 +17,10 @@ export const waitingFrame = (process: ProbeProcess, chunk: Chunk, limits: EditLi
   const stackEnd = description.stack + description.stackBytes
   const inStack = (offset: number, bytes: number): boolean =>
     offset >= description.stack && offset + bytes <= stackEnd
-  if (!inStack(frame, constants.headBytes) || !inStack(fpstate, limits.inPlaceBytes)) return null
+  if (!inStack(frame, constants.headBytes) || !inStack(fpstate, limits.inPlaceBytes))
+    throw new Error(
+      `the probe process says its frame is at ${frame}, fpstate at ${fpstate}: outside its stack`,
+    )
   return {
     bytes: arena.bytes,
     view: arena.view,

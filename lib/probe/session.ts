@@ -6,7 +6,7 @@
 import { checkBoolean, checkInteger, checkRecord, outOfRange, wrongType } from '../errors.ts'
 import type { EditLimits } from '../frame/edit.ts'
 import { magic1, magic2Size } from '../frame/format.ts'
-import { LiveFrame } from '../frame/live.ts'
+import { LiveFrame, type LivePlace } from '../frame/live.ts'
 import type { SwBytes } from '../frame/reader.ts'
 import { type ComponentName, componentAt, maskOf, namesOf } from '../xstate/components.ts'
 import { type HostCpu, hostLayout, readHostCpu } from '../xstate/host.ts'
@@ -276,11 +276,7 @@ export class Probe {
     const chunk = process.fill([request], 0, 1, this.#context)
     const step = process.runToFrame(chunk, this.#context)
     if (step !== 'frame') return this.#endOfOne(process, request, chunk, step)
-    const place = waitingFrame(process, chunk, this.limits)
-    if (place === null) {
-      this.#forget().end()
-      throw new Error('the probe process says that its frame lies outside its stack')
-    }
+    const place = this.#placeOrEnd(process, chunk)
     const frame = new LiveFrame(place, this.layout, this.limits)
     this.#busy = 'a probe is under way in this session: its edit callback cannot start another'
     const failure = callEdit(request.live as LiveEdit, frame)
@@ -291,9 +287,22 @@ export class Probe {
       failure === null
         ? process.reply(chunk, fpstate, sentBytes, this.#context)
         : sendUntouched(process, chunk, place, this.#context)
-    const seen = this.#endOfOne(process, request, chunk, end)
-    if (failure !== null) throw failure.error
-    return seen
+    if (failure === null) return this.#endOfOne(process, request, chunk, end)
+    try {
+      this.#endOfOne(process, request, chunk, end)
+    } catch {
+      // What the callback threw is what its caller has to know.
+    }
+    throw failure.error
+  }
+
+  #placeOrEnd(process: ProbeProcess, chunk: Chunk): LivePlace {
+    try {
+      return waitingFrame(process, chunk, this.limits)
+    } catch (error) {
+      this.#forget().end()
+      throw error
+    }
   }
 
   #endOfOne(process: ProbeProcess, request: PreparedRequest, chunk: Chunk, end: ChunkEnd): Seen {

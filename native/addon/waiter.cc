@@ -33,9 +33,10 @@ struct Task {
 void* wait(void* opaque) {
   const std::unique_ptr<Task> task(static_cast<Task*>(opaque));
   task->waiting->waited = task->link->wait(task->target, task->timeoutMs);
+  // Before Node is told, which may then start the next: what is left to do here takes no time.
+  task->done->store(true);
   // Once it is closing, it may not even be released.
   if (task->tell.BlockingCall(&task->waiting->waited) != napi_closing) task->tell.Release();
-  task->done->store(true);
   return nullptr;
 }
 
