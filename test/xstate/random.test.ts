@@ -170,6 +170,8 @@ describe('randomComponent', () => {
   it('draws one component of any bytes, aligned or not, and touches nothing else', () => {
     fc.assert(
       fc.property(anyPlace, anySeed, fc.nat(7), ({ layout, name }, seed, shift) => {
+        // The seed of what is there already would draw the first component as it is.
+        fc.pre(seed !== 1)
         const before = randomImage(layout, { seed: 1 }).bytes
         const bytes = new Uint8Array(layout.size + 100).subarray(shift)
         bytes.set(before)
