@@ -35,12 +35,14 @@ Waited Link::sleepUntil(uint32_t timeoutMs, Check check) {
     if (cancelled.load(std::memory_order_relaxed)) return Waited::kCancelled;
     if (since == 0) since = nowMs();
     const timespec slice{0, kSliceMs * 1000000L};
-    if (futexWait(control.bell, bell, &slice)) continue;
+    const bool rung = futexWait(control.bell, bell, &slice);
     if (check(control, &waited)) return waited;
-    if (child.tryReap()) return check(control, &waited) ? waited : Waited::kEnded;
+    if (!rung && child.tryReap()) return check(control, &waited) ? waited : Waited::kEnded;
+    // Also when it rang: a process that rings for nothing must not be waited for without a bound, nor one
+    // whose count goes to and fro.
     const uint64_t now = nowMs();
     const uint32_t completed = control.completed.load(std::memory_order_acquire);
-    if (completed != progress) {
+    if (static_cast<int32_t>(completed - progress) > 0) {
       progress = completed;
       since = now;
     }

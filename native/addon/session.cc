@@ -12,12 +12,15 @@ constexpr int kLastWaitMs = 250;
 constexpr uint32_t kStartTimeoutMs = 10000;
 constexpr uint32_t kMaxTimeoutMs = 24u * 3600 * 1000;
 
+// What a getter of the caller's has thrown is what the caller gets: to throw over it would be fatal.
 Napi::Value fail(Napi::Env env, const std::string& message) {
+  if (env.IsExceptionPending()) return env.Undefined();
   Napi::Error::New(env, message).ThrowAsJavaScriptException();
   return env.Undefined();
 }
 
 Napi::Value refuse(Napi::Env env, const std::string& message) {
+  if (env.IsExceptionPending()) return env.Undefined();
   Napi::TypeError::New(env, message).ThrowAsJavaScriptException();
   return env.Undefined();
 }
