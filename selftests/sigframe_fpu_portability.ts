@@ -30,6 +30,7 @@ export default selftest('sigframe_fpu_portability', {
     valid_shrunk: {
       summary: 'A frame with only these components restores what the handler wrote to them (as merged).',
       rule: shrunkRule,
+      withLegacy: true,
       commit: merged,
       edit: ({ layout, components, seed }) => [
         ...freshValues(layout, components, seed + 1),
@@ -49,6 +50,7 @@ export default selftest('sigframe_fpu_portability', {
     shrunk: {
       summary: 'A frame with only these components restores what was in them when the signal hit (v3).',
       rule: shrunkRule,
+      withLegacy: true,
       commit: v3,
       edit: ({ layout, components }) => shrinkTo(layout, components),
     },

@@ -28,6 +28,7 @@ export default selftest('untouched_frame', {
     restores: {
       summary: 'The components in use are restored, the others are at init.',
       rule: 'untouched-frame-restores',
+      withLegacy: true,
       commit: 'arch/x86/kernel/fpu/signal.c',
       loadOnly: true,
       edit: () => [],

@@ -10,6 +10,7 @@ export default selftest('xfeatures_mask', {
     subset: {
       summary: 'Only these components in sw.xfeatures, size and XSTATE_BV left alone.',
       rule: 'left-out-components-go-to-init',
+      withLegacy: true,
       commit: 'arch/x86/kernel/fpu/signal.c',
       edit: ({ components }) => [{ op: 'set', field: 'sw.xfeatures', value: featuresOf(components) }],
     },

@@ -15,6 +15,8 @@ export interface Generation {
   readonly summary: string
   /** What is wrong with it, and what repairs it; undefined where nothing is. */
   readonly harm?: string
+  /** The commits that brought the harm and repaired it. */
+  readonly commits?: string
   /** Rules that do not hold here, and what happens instead. */
   readonly differs: Readonly<Partial<Record<RuleId, Treatment>>>
 }
@@ -44,6 +46,7 @@ export const generations: readonly Generation[] = Object.freeze([
       'A frame from a CPU with fewer components silently loses all state above SSE (the upper halves of YMM ' +
       'first): a migrated process goes on with wrong numbers. Since 6.15 (dc8aa31a7ac2); repaired by ' +
       '44eeff9bc467 in 7.1, 7.0.12 and 6.18.35.',
+    commits: 'since dc8aa31a7ac2, repaired by 44eeff9bc467',
     differs: {
       ...beforeLarger,
       'size-below-576-is-fx-only': 'restored',

@@ -37,7 +37,7 @@ const failing = (rule: Rule, kernel: Generation, observed: Observed): Judgement 
   if (known.length === 0)
     return { verdict: 'fail', reason: `no kernel generation does this: ${treatmentText[observed]}` }
   if (kernel.harm !== undefined && known.includes(kernel))
-    return { verdict: 'fail', reason: `as ${kernel.id} kernels do: ${rule.commit}` }
+    return { verdict: 'fail', reason: `as ${kernel.id} kernels do: ${kernel.commits}` }
   return {
     verdict: 'fail',
     reason: `as ${known.map(({ id }) => id).join(' and ')} kernels do, but this one is ${kernel.id}`,

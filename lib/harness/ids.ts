@@ -1,6 +1,6 @@
 /**
  * The ids of cases: `<selftest>/<case>/<abi>/<components>`, the last with `@<permission>` where the session has
- * one. Components are joined by `+`; `all` are all that the task has. Stable: bundles are compared by them.
+ * one. Components are joined by `+`; `all` are all that the task has, `legacy` none but x87 and SSE. Stable: bundles are compared by them.
  */
 import type { ComponentName } from '../xstate/components.ts'
 
@@ -13,7 +13,7 @@ export interface CaseId {
 }
 
 export const formatId = ({ selftest, case: name, abi, components, permissions }: CaseId): string => {
-  const set = components === 'all' ? 'all' : components.join('+')
+  const set = components === 'all' ? 'all' : components.join('+') || 'legacy'
   const permitted = permissions.length > 0 ? `@${permissions.join('+')}` : ''
   return `${selftest}/${name}/${abi}/${set}${permitted}`
 }

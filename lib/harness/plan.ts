@@ -60,7 +60,9 @@ export const planCases = (selftest: Selftest, session: PlanSession): PlannedCase
   const { layout } = session
   const sets: (readonly ComponentName[] | 'all')[] = selftest.variants === 'once' ? ['all'] : setsFor(session)
   return Object.entries(selftest.cases).flatMap(entry =>
-    sets.map(components => planned(selftest, entry, session, components, layout)),
+    [...(entry[1].withLegacy === true ? [[]] : []), ...sets].map(components =>
+      planned(selftest, entry, session, components, layout),
+    ),
   )
 }
 

@@ -1,11 +1,11 @@
 /** The one way of running selftests: `npm test`, `sigframe run` and CI all come here. */
-import { readFileSync } from 'node:fs'
 import { type Generation, type GenerationId, generationOf, generations } from '../contract/generations.ts'
 import { type RuleId, ruleOf } from '../contract/rules.ts'
 import { treatmentText } from '../contract/treatment.ts'
 import { type Demands, judge, tellingRules } from '../contract/verdict.ts'
 import { outOfRange } from '../errors.ts'
 import { type OpenOptions, openSync, type Probe, permissible } from '../probe/session.ts'
+import { toolVersion } from '../version.ts'
 import type { ComponentName } from '../xstate/components.ts'
 import { type HostCpu, readHostCpu } from '../xstate/host.ts'
 import type { Layout } from '../xstate/layout.ts'
@@ -32,16 +32,8 @@ export interface RunOptions {
 /** Upstream has the portable rules from here on: a kernel that claims to be newer and lacks them is told so. */
 const portableSince = [7, 4] as const
 
-/** The version of this package. */
-export const toolVersion = (): string => {
-  const manifest = new URL(
-    import.meta.url.includes('/dist/') ? '../../../package.json' : '../../package.json',
-    import.meta.url,
-  )
-  return JSON.parse(readFileSync(manifest, 'utf8')).version
-}
-
 const seed = 1
+const casesAtOnce = 32
 
 /** What every case of a run is judged by. */
 interface Judging {
@@ -265,7 +257,9 @@ export const runSelftests = async (options: RunOptions): Promise<Bundle> => {
       cases.push(result)
       options.onCase?.(result)
     }
-    for (const one of chosen) {
+    for (const [i, one] of chosen.entries()) {
+      // Probes block the thread: now and then others get their turn, and an abort is heard.
+      if (i % casesAtOnce === 0) await new Promise(resolve => setImmediate(resolve))
       abortIfAsked(options.signal)
       add('reason' in one ? skipped(one) : runCase(sessions.get(one.permissions) as Probe, one, judging))
     }

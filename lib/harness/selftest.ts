@@ -27,6 +27,8 @@ export interface SelftestCase {
   readonly edit: (context: CaseContext) => readonly EditOp[]
   /** Where the fpstate lies when it is sent. */
   readonly placement?: 'stack' | 'spare' | 'guard'
+  /** Runs without any extended component too: a frame of x87 and SSE alone. */
+  readonly withLegacy?: boolean
   /** Loads only the case's components; otherwise all that the task has. */
   readonly loadOnly?: boolean
   /** Verifies more than registers. @returns what is wrong, or null */
