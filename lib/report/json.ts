@@ -1,0 +1,105 @@
+/** A bundle as JSON text. The same run gives the same text, whoever put its objects together. */
+import type { Bundle, CaseResult, HostResult, KernelResult } from '../harness/results.ts'
+
+/** Every key of T, each once; a key that T gains and this lacks is a type error. */
+type KeysOf<T> = { readonly [K in keyof Required<T>]: true }
+
+const pick = <T extends object>(value: T, keys: KeysOf<T>): T =>
+  Object.fromEntries(Object.keys(keys).map(key => [key, value[key as keyof T]])) as T
+
+const bundleKeys: KeysOf<Bundle> = {
+  bundleVersion: true,
+  tool: true,
+  startedAt: true,
+  durationMs: true,
+  host: true,
+  kernel: true,
+  warnings: true,
+  cases: true,
+}
+
+const hostKeys: KeysOf<HostResult> = {
+  vendor: true,
+  brand: true,
+  family: true,
+  model: true,
+  stepping: true,
+  microcode: true,
+  hypervisor: true,
+  xcr0: true,
+  userFeatures: true,
+  userSize: true,
+  minSignalStack: true,
+  leafD: true,
+}
+
+const leafKeys: KeysOf<HostResult['leafD'][number]> = {
+  index: true,
+  name: true,
+  size: true,
+  offset: true,
+  xfd: true,
+  supervisor: true,
+}
+
+const kernelKeys: KeysOf<KernelResult> = {
+  release: true,
+  version: true,
+  generation: true,
+  evidence: true,
+  deviations: true,
+  taintBefore: true,
+  taintAfter: true,
+}
+
+const evidenceKeys: KeysOf<KernelResult['evidence'][number]> = {
+  rule: true,
+  observed: true,
+  asGeneration: true,
+}
+
+const caseKeys: KeysOf<CaseResult> = {
+  id: true,
+  selftest: true,
+  case: true,
+  abi: true,
+  components: true,
+  placement: true,
+  rules: true,
+  verdict: true,
+  reason: true,
+  observed: true,
+  expected: true,
+  durationUs: true,
+  repro: true,
+}
+
+/** The host with its keys in the bundle's order. */
+export const plainHost = (host: HostResult): HostResult => ({
+  ...pick(host, hostKeys),
+  leafD: host.leafD.map(leaf => pick(leaf, leafKeys)),
+})
+
+/** The kernel with its keys in the bundle's order. */
+export const plainKernel = (kernel: KernelResult | null): KernelResult | null =>
+  kernel === null
+    ? null
+    : { ...pick(kernel, kernelKeys), evidence: kernel.evidence.map(one => pick(one, evidenceKeys)) }
+
+const plainCase = (one: CaseResult): CaseResult => ({
+  ...pick(one, caseKeys),
+  repro: one.repro === null ? null : pick(one.repro, { seed: true, edit: true }),
+})
+
+/** Any plain value as JSON text for people and machines: two spaces, a newline at the end. */
+export const toJson = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`
+
+/** A run as JSON: docs/bundle.schema.json describes it. */
+export const bundleJson = (bundle: Bundle): string =>
+  toJson({
+    ...pick(bundle, bundleKeys),
+    tool: pick(bundle.tool, { name: true, version: true }),
+    host: plainHost(bundle.host),
+    kernel: plainKernel(bundle.kernel),
+    cases: bundle.cases.map(plainCase),
+  })

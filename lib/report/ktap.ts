@@ -1,0 +1,107 @@
+/**
+ * KTAP version 1, as Documentation/dev-tools/ktap.rst of the kernel has it: a test for each selftest, in it a
+ * subtest for each case. Directives as kselftest uses them; the parents' results follow from their subtests'.
+ */
+import { type GenerationId, generationOf } from '../contract/generations.ts'
+import { type Bundle, type CaseResult, countVerdicts, type Verdict } from '../harness/results.ts'
+import { oneLine, plural, shellQuoted } from './text.ts'
+import { bySelftest, fit, isFailure } from './verdicts.ts'
+
+const version = 'KTAP version 1'
+const indent = '  '
+const longestDescription = 200
+const longestDiagnostic = 1000
+
+// A description ends at the first `#`, and parsers look for directives behind any.
+const withoutHash = (text: string): string => text.replaceAll('#', '\\x23')
+
+const description = (text: string): string => withoutHash(oneLine(text, longestDescription)) || 'unnamed'
+
+const data = (text: string): string => withoutHash(oneLine(text, longestDiagnostic))
+
+const diagnostic = (label: string, text: string): string =>
+  `# ${label}: ${oneLine(text, longestDiagnostic)}`.trimEnd()
+
+const directives: Readonly<Record<Verdict, (reason: string) => string>> = {
+  pass: () => '',
+  fail: () => '',
+  xfail: reason => `XFAIL ${reason}`,
+  skip: reason => `SKIP ${reason}`,
+  timeout: reason => `TIMEOUT ${reason}`,
+  crash: reason => `ERROR crash: ${reason}`,
+  stuck: reason => `ERROR stuck: ${reason}`,
+  broken: reason => `ERROR broken: ${reason}`,
+}
+
+const resultLine = (ok: boolean, number: number, name: string, directive = ''): string => {
+  const line = `${ok ? 'ok' : 'not ok'} ${number} - ${description(name)}`
+  return directive === '' ? line : `${line} # ${directive.trim()}`
+}
+
+const diagnose = ({ id, reason, observed, expected, repro }: CaseResult): string[] => [
+  ...(reason === '' ? [] : [diagnostic('reason', reason)]),
+  diagnostic('observed', observed),
+  diagnostic('expected', expected),
+  diagnostic('repeat', `sigframe run ${shellQuoted(id)}`),
+  ...(repro === null ? [] : [diagnostic('repro', `seed ${repro.seed}, edit ${JSON.stringify(repro.edit)}`)]),
+]
+
+const caseLines = (one: CaseResult, number: number): string[] => [
+  ...(isFailure(one) ? diagnose(one) : []),
+  resultLine(!isFailure(one), number, one.id, directives[one.verdict](data(one.reason))),
+]
+
+const selftestLines = (name: string, cases: readonly CaseResult[], number: number): string[] => {
+  const nested = [version, `1..${cases.length}`, ...cases.flatMap((one, i) => caseLines(one, i + 1))]
+  const skipped = cases.every(({ verdict }) => verdict === 'skip')
+  return [
+    ...nested.map(line => indent + line),
+    resultLine(!cases.some(isFailure), number, name, skipped ? 'SKIP every case was skipped' : ''),
+  ]
+}
+
+const harm = (id: GenerationId): string[] => {
+  const text = generationOf(id).harm
+  return text === undefined ? [] : [diagnostic('WARNING', text)]
+}
+
+const about = ({ tool, host, kernel, warnings }: Bundle): string[] => [
+  diagnostic('tool', `${tool.name} ${tool.version}`),
+  diagnostic('host', `${host.brand}, xcr0 ${host.xcr0}, user size ${host.userSize}`),
+  ...(kernel === null
+    ? []
+    : [
+        diagnostic('kernel', `${kernel.release} ${kernel.version}`),
+        diagnostic('generation', `${kernel.generation}; ${fit(kernel)}`),
+        ...kernel.deviations.map(text => diagnostic('deviation', text)),
+        ...harm(kernel.generation),
+      ]),
+  ...warnings.map(text => diagnostic('WARNING', text)),
+]
+
+// As kselftest's ksft_print_cnts; a timeout is a failure there too, and each case is counted once.
+const totals = (cases: readonly CaseResult[]): string => {
+  const { pass, fail, timeout, xfail, skip, crash, stuck, broken } = countVerdicts(cases)
+  const errors = crash + stuck + broken
+  return `# Totals: pass:${pass} fail:${fail + timeout} xfail:${xfail} xpass:0 skip:${skip} error:${errors}`
+}
+
+const toText = (lines: readonly string[]): string => `${lines.join('\n')}\n`
+
+/** A run as KTAP. */
+export const ktap = (bundle: Bundle): string => {
+  const { cases } = bundle
+  const selftests = [...bySelftest(cases)]
+  return toText([
+    version,
+    `1..${selftests.length}`,
+    ...about(bundle),
+    ...(cases.length === 0 ? [diagnostic('broken', `${plural(0, 'case')} ran: that is no success`)] : []),
+    ...selftests.flatMap(([name, ofIt], i) => selftestLines(name, ofIt, i + 1)),
+    totals(cases),
+  ])
+}
+
+/** KTAP for a machine that can run nothing; the plan as kselftest's ksft_exit_skip prints it. */
+export const ktapSkippedWhole = (reason: string): string =>
+  toText([version, `1..0 # SKIP ${data(reason)}`, totals([])])

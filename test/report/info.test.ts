@@ -1,0 +1,84 @@
+import picocolors from 'picocolors'
+import { describe, expect, test } from 'vitest'
+import { type Info, infoJson, infoText } from '../../lib/report/info.ts'
+import { widthOf } from '../../lib/report/text.ts'
+import { type KnownLayoutName, knownLayouts } from '../../lib/xstate/known-layouts.ts'
+import { createLayout } from '../../lib/xstate/layout.ts'
+import { host, kernel } from './stub.ts'
+
+const style = { columns: 80, colors: picocolors.createColors(false) }
+
+const infoOf = (name: KnownLayoutName, changes: Partial<Info> = {}): Info => {
+  const layout = createLayout(knownLayouts[name])
+  const sw = {
+    magic1: layout.xsave ? 0x46505853 : 0,
+    extendedSize: layout.size + 4,
+    xfeatures: layout.features,
+    xstateSize: layout.size,
+  }
+  return { host: host(), kernel: kernel(), layout, sw, ...changes }
+}
+
+test('the frame as the kernel wrote it', () => {
+  expect(infoText(infoOf('alder-lake'), style)).toContain(
+    'Frame   xfeatures 0x207, xstate_size 2696, extended_size 2700; the least signal\n        stack is 3376 bytes\n',
+  )
+  expect(infoText(infoOf('nehalem', { host: host({ minSignalStack: 0 }) }), style)).toContain(
+    'Frame   no XSAVE on this host: the legacy 512 bytes alone\n',
+  )
+})
+
+test('what the CPU has and the frame lacks, and why', () => {
+  const leaf = { offset: 2816, size: 8192, xfd: false, supervisor: false }
+  const changes = {
+    xcr0: '0x40207',
+    leafD: [
+      { ...leaf, index: 18, name: 'xtiledata', xfd: true },
+      { ...leaf, index: 11, name: 'cet_u', size: 16, offset: 0, supervisor: true },
+      { ...leaf, index: 19, name: 'apx', size: 128, offset: 960 },
+      { ...leaf, index: 2, name: 'avx', size: 256, offset: 576 },
+    ],
+  }
+  expect(infoText(infoOf('alder-lake', { host: host(changes) }), style)).toContain(`
+Missing xtiledata (8192 bytes at 2816): in frames only with permission
+Missing cet_u (16 bytes): supervisor state, never in a frame
+Missing apx (128 bytes at 960): not enabled by this kernel
+Kernel  `)
+})
+
+test('how the generation was told', () => {
+  const evidence = [
+    { rule: 'too-small-is-rejected' as const, observed: 'rejected', asGeneration: false },
+    { rule: 'shrunk-frame-restores' as const, observed: 'fx-only', asGeneration: true },
+    { rule: 'larger-frame-restores' as const, observed: 'no word\nof ours', asGeneration: false },
+  ]
+  const text = infoText(infoOf('zen4', { kernel: kernel('regressed', { evidence }) }), style)
+  expect(text.split('\n\n').at(-1)).toBe(`Told as regressed by what the kernel did with 3 frames
+  too-small-is-rejected  rejected with SIGSEGV, unlike regressed
+  shrunk-frame-restores  FX-only
+  larger-frame-restores  no word of ours, unlike regressed
+`)
+})
+
+test('a host whose kernel was not told', () => {
+  const text = infoText(infoOf('nehalem', { kernel: null }), style)
+  expect(text).toContain('Kernel  not told')
+  expect(text).not.toContain('Told as')
+})
+
+describe.each(Object.keys(knownLayouts) as KnownLayoutName[])('%s', name => {
+  test.each([80, 120])('keeps to %i columns', columns => {
+    for (const line of infoText(infoOf(name), { ...style, columns }).split('\n'))
+      expect(widthOf(line), line).toBeLessThanOrEqual(columns)
+  })
+
+  test('as JSON: 64-bit values are hexadecimal strings', () => {
+    const info = infoOf(name)
+    const json = JSON.parse(infoJson(info))
+    expect(Object.keys(json)).toEqual(['host', 'layout', 'sw', 'kernel'])
+    expect(json.layout).toEqual({ size: info.layout.size, ...JSON.parse(JSON.stringify(info.layout)) })
+    expect(json.sw.xfeatures).toBe(`0x${info.layout.features.toString(16)}`)
+    expect(json.kernel).toEqual(info.kernel)
+    expect(json.host).toEqual(info.host)
+  })
+})
