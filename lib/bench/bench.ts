@@ -1,0 +1,57 @@
+/** `sigframe bench`: the engine against the plain loop, on this host, now. */
+import { availableParallelism, release } from 'node:os'
+import { open } from '../probe/session.ts'
+import { lanesOf, type Wanted } from './lanes.ts'
+import { type Measured, measure } from './measure.ts'
+
+export interface LaneResult extends Measured {
+  readonly wanted: Wanted | null
+}
+
+export interface BenchResult {
+  readonly host: {
+    readonly cpu: string
+    readonly cpus: number
+    readonly kernel: string
+    readonly node: string
+  }
+  readonly rounds: number
+  readonly lanes: readonly LaneResult[]
+}
+
+/** An odd number: the median is a round that was. */
+const rounds = 7
+/** What finding the portions takes of the time. */
+const share = 0.85
+
+/**
+ * Runs all lanes.
+ * @param seconds for all of it together, roughly
+ * @throws NativeUnavailableError, BenchError
+ */
+export const bench = async (
+  seconds: number,
+  onStep?: (done: number, of: number) => void,
+): Promise<BenchResult> => {
+  const probe = await open()
+  const pinned = await open({ pin: true })
+  try {
+    const lanes = lanesOf(probe, pinned)
+    const weights = lanes.reduce((sum, { weight }) => sum + weight, 0)
+    const sliceMs = (seconds * 1000 * share) / (weights * rounds * 2)
+    const measured = await measure(lanes, { rounds, sliceMs }, onStep)
+    return {
+      host: {
+        cpu: probe.cpu.brand.trim(),
+        cpus: availableParallelism(),
+        kernel: release(),
+        node: process.versions.node,
+      },
+      rounds,
+      lanes: measured.map((one, i) => ({ ...one, wanted: lanes[i]?.wanted ?? null })),
+    }
+  } finally {
+    await pinned.close()
+    await probe.close()
+  }
+}

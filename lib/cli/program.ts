@@ -1,0 +1,65 @@
+/** The command line: its commands, and how its errors are told. */
+import { Command, CommanderError } from 'commander'
+import { exitCodes } from '../harness/results.ts'
+import { toolVersion } from '../version.ts'
+import { addBench } from './bench.ts'
+import { errorText, exitCodeFor, UsageError } from './errors.ts'
+import { addInfo } from './info.ts'
+import { addRun } from './run.ts'
+
+const help = `
+Example:
+  sigframe run
+`
+
+export const createProgram = (): Command => {
+  const program = new Command('sigframe')
+    .description('A laboratory for live x86 signal frames on Linux.')
+    .version(toolVersion())
+    .addHelpText('after', help)
+    // Before the commands are added: they inherit both.
+    .exitOverride()
+    .configureOutput({ outputError: () => undefined })
+  addRun(program)
+  addInfo(program)
+  addBench(program)
+  return program
+}
+
+/** Which help tells more: that of the command, if one was given. */
+const helpFor = (program: Command, words: readonly string[]): string => {
+  const command = program.commands.find(one => one.name() === words[0])
+  return command === undefined ? 'sigframe --help' : `sigframe ${command.name()} --help`
+}
+
+/** Commander's errors as ours; undefined for those that are none: help and version. */
+const usageError = (
+  error: CommanderError,
+  program: Command,
+  words: readonly string[],
+): UsageError | undefined => {
+  if (error.exitCode === 0) return undefined
+  if (error.code === 'commander.help') return new UsageError('which command? (the help is above)')
+  const message = error.message.replace(/^error: /, '').replace(/\.$/, '')
+  return new UsageError(`${message}; see ${helpFor(program, words)}`)
+}
+
+const tell = (error: unknown): number => {
+  process.stderr.write(errorText(error))
+  return exitCodeFor(error)
+}
+
+/**
+ * Runs a command line. Sets the exit code and lets the process end by itself: what is written then arrives.
+ * @param words what stands behind `sigframe`
+ */
+export const runCli = async (words: readonly string[]): Promise<void> => {
+  const program = createProgram()
+  try {
+    await program.parseAsync(words, { from: 'user' })
+    process.exitCode ??= exitCodes.ok
+  } catch (error) {
+    const told = error instanceof CommanderError ? usageError(error, program, words) : error
+    process.exitCode = told === undefined ? exitCodes.ok : tell(told)
+  }
+}

@@ -1,0 +1,150 @@
+/** `sigframe run`: the selftests on the running kernel. */
+import { type Command, Option } from 'commander'
+import { type GenerationId, generations } from '../contract/generations.ts'
+import { type Bundle, exitCodeOf } from '../harness/results.ts'
+import type { Style } from '../report/style.ts'
+import { isSkip, UsageError } from './errors.ts'
+import { checkTarget, type Target, writeWhole } from './output-file.ts'
+import { createProgress } from './progress.ts'
+import { fileStyle, styleOf } from './terminal.ts'
+
+const formats = ['pretty', 'ktap', 'json'] as const
+type Format = (typeof formats)[number]
+
+interface RunFlags {
+  readonly format?: Format
+  readonly output?: string
+  readonly list?: true
+  readonly require?: GenerationId
+  readonly baseline?: string
+}
+
+/** What a kernel can be asked to be. */
+const requirable = generations.filter(({ harm }) => harm === undefined).map(({ id }) => id)
+
+const help = `
+NAME is a selftest, a case's id, or the beginning of an id up to a slash; *
+stands for anything. With --output the results go to FILE, whole or not at all,
+and a report for people to standard output.
+
+Exit codes: 0 every case passed, xfailed or was skipped; 1 a fail, timeout,
+crash or stuck; 4 all skipped; 64 wrong usage; 70 sigframe itself is broken.
+
+Examples:
+  sigframe run
+  sigframe run sigframe_fpu_portability --require portable
+  sigframe run 'fx_only_fallback/*' --format ktap
+  sigframe run --output before.json
+  sigframe run --baseline before.json
+`
+
+/** The format that was asked for, or that a file's name says. */
+export const formatFor = ({ format, output }: Pick<RunFlags, 'format' | 'output'>): Format => {
+  if (format !== undefined) return format
+  if (output?.endsWith('.json')) return 'json'
+  return output !== undefined && /\.k?tap$/.test(output) ? 'ktap' : 'pretty'
+}
+
+const render = async (bundle: Bundle, format: Format, style: Style): Promise<string> => {
+  switch (format) {
+    case 'ktap':
+      return (await import('../report/ktap.ts')).ktap(bundle)
+    case 'json':
+      return (await import('../report/json.ts')).bundleJson(bundle)
+    case 'pretty':
+      return (await import('../report/pretty.ts')).pretty(bundle, style)
+  }
+}
+
+const list = async (names: readonly string[], { format, output }: RunFlags): Promise<number> => {
+  if (format === 'ktap') throw new UsageError('--list is printed as pretty or json, not as ktap')
+  if (output !== undefined) throw new UsageError('--list is printed: --output is for results')
+  const { listSelftests } = await import('../harness/run.ts')
+  const { selectListing } = await import('./select.ts')
+  const listings = selectListing(await listSelftests(), names)
+  if (format === 'json') {
+    const { toJson } = await import('../report/json.ts')
+    process.stdout.write(toJson({ selftests: listings }))
+  } else {
+    const { listingText } = await import('../report/listing.ts')
+    process.stdout.write(listingText(listings, styleOf(process.stdout)))
+  }
+  return 0
+}
+
+const readBaseline = async (file: string): Promise<Bundle> => {
+  const { readBundle } = await import('../report/bundle.ts')
+  return await readBundle(file)
+}
+
+const runWithProgress = async (names: readonly string[], flags: RunFlags): Promise<Bundle> => {
+  const baseline = flags.baseline === undefined ? null : await readBaseline(flags.baseline)
+  const { runSelftests } = await import('../harness/run.ts')
+  const progress = createProgress()
+  let count = 0
+  try {
+    return await runSelftests({
+      select: names,
+      require: flags.require ?? null,
+      baseline,
+      onCase: ({ id }) => {
+        count += 1
+        progress.show(() => `${count} cases, ${id}`)
+      },
+    })
+  } catch (error) {
+    // What the runner refuses this way is what it was asked for.
+    if (error instanceof RangeError && !error.message.includes('call stack'))
+      throw new UsageError(error.message)
+    throw error
+  } finally {
+    progress.end()
+  }
+}
+
+/** A machine that cannot be probed has its results too: all is skipped, and why. */
+const printSkipped = async (error: Error, format: Format, target: Target | null): Promise<void> => {
+  if (format !== 'ktap') return
+  const { ktapSkippedWhole } = await import('../report/ktap.ts')
+  const text = ktapSkippedWhole(error.message)
+  if (target === null) process.stdout.write(text)
+  else await writeWhole(target, text)
+}
+
+const run = async (names: readonly string[], flags: RunFlags): Promise<number> => {
+  if (flags.list) return await list(names, flags)
+  const format = formatFor(flags)
+  const target = flags.output === undefined ? null : checkTarget(flags.output)
+  let bundle: Bundle
+  try {
+    bundle = await runWithProgress(names, flags)
+  } catch (error) {
+    if (isSkip(error)) await printSkipped(error, format, target)
+    throw error
+  }
+  const style = styleOf(process.stdout)
+  if (target !== null) await writeWhole(target, await render(bundle, format, fileStyle))
+  process.stdout.write(await render(bundle, target === null ? format : 'pretty', style))
+  return exitCodeOf(bundle.cases)
+}
+
+export const addRun = (program: Command): void => {
+  program
+    .command('run')
+    .summary('run the selftests on the running kernel')
+    .description('Runs the signal-frame selftests on the running kernel and tells which rules it keeps.')
+    .argument('[name...]', 'what to run; everything if left out')
+    .addOption(
+      new Option('--format <format>', 'how results are written; pretty if left out').choices(formats),
+    )
+    .option('--output <file>', 'write the results there; without --format its name tells it (.json .ktap)')
+    .option('--list', 'print what there is to run, and run nothing')
+    .addOption(
+      new Option('--require <generation>', 'fail where the kernel lacks a rule of it').choices(requirable),
+    )
+    .option('--baseline <bundle>', 'fail every rule that held in these results (json) and holds no longer')
+    .addHelpText('after', help)
+    .action(async (names: string[], flags: RunFlags) => {
+      process.exitCode = await run(names, flags)
+    })
+}

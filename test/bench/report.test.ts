@@ -1,0 +1,72 @@
+import picocolors from 'picocolors'
+import { expect, test } from 'vitest'
+import type { BenchResult, LaneResult } from '../../lib/bench/bench.ts'
+import { benchJson, benchText, isEnough } from '../../lib/bench/report.ts'
+import { widthOf } from '../../lib/report/text.ts'
+
+const laneResult = (changes: Partial<LaneResult> = {}): LaneResult => ({
+  lane: 'batched good frames',
+  perSecond: 612_345.6,
+  limitPerSecond: 654_321.4,
+  ratio: 0.935_87,
+  lowestRatio: 0.8,
+  highestRatio: 1,
+  wanted: { ratio: 0.9 },
+  ...changes,
+})
+
+const result: BenchResult = {
+  host: { cpu: 'A CPU', cpus: 2, kernel: '6.18.44', node: '20.19.0' },
+  rounds: 7,
+  lanes: [
+    laneResult(),
+    laneResult({
+      lane: 'live edits, pinned  ',
+      perSecond: 98_765,
+      ratio: 0.1,
+      wanted: { perSecond: 100_000 },
+    }),
+    laneResult({ lane: 'run (async)', wanted: null }),
+  ],
+}
+
+const style = { columns: 80, colors: picocolors.createColors(false) }
+
+test('the table, to the letter', () => {
+  expect(benchText(result, style)).toBe(`Host  A CPU, 2 CPUs, Linux 6.18.44, Node 20.19.0
+
+probes a second        engine  plain loop  ratio  rounds         wanted
+batched good frames   612,346     654,321   0.94  0.80..1.00       0.90
+live edits, pinned     98,765     654,321   0.10  0.80..1.00  100,000/s
+run (async)           612,346     654,321   0.94  0.80..1.00
+
+The plain loop raises and returns the same frames in the probe process alone.
+Medians of 7 rounds, the two in turn; other work on the machine blurs them.
+`)
+  for (const line of benchText(result, style).split('\n')) expect(widthOf(line)).toBeLessThanOrEqual(80)
+})
+
+test('the JSON', () => {
+  const json = JSON.parse(benchJson(result))
+  expect(json.lanes[0]).toEqual({
+    lane: 'batched good frames',
+    perSecond: 612_346,
+    limitPerSecond: 654_321,
+    ratio: 0.9359,
+    lowestRatio: 0.8,
+    highestRatio: 1,
+    wanted: { ratio: 0.9 },
+  })
+  expect(json.rounds).toBe(7)
+  expect(json.host).toEqual(result.host)
+})
+
+test.each([
+  [{ wanted: { ratio: 0.9 }, ratio: 0.9 }, true],
+  [{ wanted: { ratio: 0.9 }, ratio: 0.89 }, false],
+  [{ wanted: { perSecond: 100 }, perSecond: 100 }, true],
+  [{ wanted: { perSecond: 100 }, perSecond: 99 }, false],
+  [{ wanted: null }, null],
+])('enough: %j is %j', (changes, enough) => {
+  expect(isEnough(laneResult(changes))).toBe(enough)
+})
