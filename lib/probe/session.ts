@@ -109,6 +109,7 @@ export class Probe {
   #busy: string | null = null
   #queue: Promise<unknown> = Promise.resolve()
   #closed = false
+  #closing: Promise<void> | undefined
 
   /** Use `open`. */
   constructor(options: OpenOptions = {}) {
@@ -430,14 +431,17 @@ export class Probe {
   }
 
   /** Ends the probe process. Results stay good. Twice is no error; a run under way is rejected. */
-  async close(): Promise<void> {
-    if (this.#closed) return
+  close(): Promise<void> {
+    this.#closing ??= this.#end()
+    return this.#closing
+  }
+
+  async #end(): Promise<void> {
     this.#closed = true
     const process = this.#process
     this.#process = null
-    if (process === null) return
-    await process.endAsync()
-    // The run under way has seen its end by now, or sees it in a moment.
+    await process?.endAsync()
+    // A run under way has seen its end by now, or sees it in a moment.
     await this.#queue
   }
 

@@ -1,5 +1,7 @@
 #include "addon/link.h"
 
+#include <sched.h>
+
 #include <ctime>
 
 #include "shared/futex.h"
@@ -14,6 +16,24 @@ uint64_t nowMs() {
   clock_gettime(CLOCK_MONOTONIC, &now);
   return static_cast<uint64_t>(now.tv_sec) * 1000 + static_cast<uint64_t>(now.tv_nsec) / 1000000;
 }
+
+/** A thread on one CPU, for as long as any of its sessions wants it there. */
+struct Pin {
+  int holders = 0;
+  int cpu = -1;
+  cpu_set_t before{};
+
+  bool take() {
+    cpu = sched_getcpu();
+    if (cpu < 0 || cpu >= CPU_SETSIZE || sched_getaffinity(0, sizeof before, &before) != 0) return false;
+    cpu_set_t here;
+    CPU_ZERO(&here);
+    CPU_SET(cpu, &here);
+    return sched_setaffinity(0, sizeof here, &here) == 0;
+  }
+  void release() { sched_setaffinity(0, sizeof before, &before); }
+};
+thread_local Pin pin;
 
 }  // namespace
 
@@ -66,19 +86,16 @@ Waited Link::wait(uint32_t target, uint32_t timeoutMs) {
 
 void Link::gather() {
   if (gathered_) return;
-  const int cpu = sched_getcpu();
-  if (cpu < 0 || cpu >= CPU_SETSIZE) return;
-  if (sched_getaffinity(0, sizeof before_, &before_) != 0) return;
-  cpu_set_t here;
-  CPU_ZERO(&here);
-  CPU_SET(cpu, &here);
-  gathered_ = sched_setaffinity(0, sizeof here, &here) == 0;
-  if (gathered_) child.moveTo(cpu);
+  if (pin.holders == 0 && !pin.take()) return;
+  pin.holders++;
+  gathered_ = true;
+  child.moveTo(pin.cpu);
 }
 
 void Link::scatter() {
-  if (gathered_) sched_setaffinity(0, sizeof before_, &before_);
+  if (!gathered_) return;
   gathered_ = false;
+  if (--pin.holders == 0) pin.release();
 }
 
 Waited Link::waitReady(uint32_t timeoutMs) {

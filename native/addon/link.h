@@ -1,8 +1,6 @@
 // The handshake with the probe process: what a thread that waits may share with Node's, no JavaScript in it.
 #pragma once
 
-#include <sched.h>
-
 #include <atomic>
 #include <memory>
 
@@ -42,7 +40,6 @@ class Link {
   void scatter();
 
  private:
-  cpu_set_t before_{};
   bool gathered_ = false;
   template <typename Check>
   Waited sleepUntil(uint32_t timeoutMs, Check check);
