@@ -32,7 +32,11 @@ struct Launch {
   int error;
 };
 
-void closeFrom(unsigned first) {
+// What runs in the clone never returns: AddressSanitizer's marks of its stack frames would stay in our memory, on
+// whatever is mapped there next.
+#define SIGFRAME_IN_CLONE __attribute__((no_sanitize_address))
+
+SIGFRAME_IN_CLONE void closeFrom(unsigned first) {
 #ifdef SYS_close_range
   if (syscall(SYS_close_range, first, ~0U, 0) == 0) return;
 #endif
@@ -42,16 +46,16 @@ void closeFrom(unsigned first) {
   for (unsigned fd = first; fd < static_cast<unsigned>(open); fd++) close(static_cast<int>(fd));
 }
 
+SIGFRAME_IN_CLONE int fail(Launch& plan) {
+  plan.error = errno;
+  _exit(127);
+}
+
 /** Runs in the clone, in our memory: only system calls, and what it changes is its own by then. */
-int launch(void* opaque) {
+SIGFRAME_IN_CLONE int launch(void* opaque) {
   auto& plan = *static_cast<Launch*>(opaque);
   // The thread that starts it is blocked until exec, so this cannot come too late for its death.
   prctl(PR_SET_PDEATHSIG, SIGKILL);
-  const auto fail = [&plan] {
-    plan.error = errno;
-    _exit(127);
-    return 127;
-  };
   if (getppid() != plan.parent) _exit(127);
   for (int signal = 1; signal < NSIG; signal++) {
     struct sigaction byDefault {};
@@ -62,8 +66,8 @@ int launch(void* opaque) {
   sigprocmask(SIG_SETMASK, &none, nullptr);
   // A session of its own: Ctrl-C and Ctrl-Z are for Node alone.
   setsid();
-  if (dup2(plan.null, 0) < 0 || dup2(plan.null, 1) < 0 || dup2(plan.null, 2) < 0) return fail();
-  if (dup2(plan.arena, kArenaFd) < 0) return fail();
+  if (dup2(plan.null, 0) < 0 || dup2(plan.null, 1) < 0 || dup2(plan.null, 2) < 0) return fail(plan);
+  if (dup2(plan.arena, kArenaFd) < 0) return fail(plan);
   fcntl(kArenaFd, F_SETFD, 0);
   closeFrom(kArenaFd + 1);
   char name[] = "sigframe-probe";
@@ -72,7 +76,7 @@ int launch(void* opaque) {
   char noRseq[] = "GLIBC_TUNABLES=glibc.pthread.rseq=0";
   char* envp[] = {noRseq, nullptr};
   execve(plan.path, argv, envp);
-  return fail();
+  return fail(plan);
 }
 
 /** A copy of a descriptor above those that the clone overwrites: with its standard streams closed, Node has low ones. */
