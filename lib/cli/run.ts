@@ -13,6 +13,7 @@ type Format = (typeof formats)[number]
 
 interface RunFlags {
   readonly format?: Format
+  readonly json?: true
   readonly output?: string
   readonly list?: true
   readonly require?: GenerationId
@@ -39,8 +40,11 @@ Examples:
 `
 
 /** The format that was asked for, or that a file's name says. */
-export const formatFor = ({ format, output }: Pick<RunFlags, 'format' | 'output'>): Format => {
+export const formatFor = ({ format, json, output }: Pick<RunFlags, 'format' | 'json' | 'output'>): Format => {
+  if (json === true && format !== undefined && format !== 'json')
+    throw new UsageError(`--json asks for json, --format for ${format}: give one of them`)
   if (format !== undefined) return format
+  if (json === true) return 'json'
   if (output?.endsWith('.json')) return 'json'
   return output !== undefined && /\.k?tap$/.test(output) ? 'ktap' : 'pretty'
 }
@@ -137,6 +141,7 @@ export const addRun = (program: Command): void => {
     .addOption(
       new Option('--format <format>', 'how results are written; pretty if left out').choices(formats),
     )
+    .option('--json', 'for machines: the same as --format json')
     .option('--output <file>', 'write the results there; without --format its name tells it (.json .ktap)')
     .option('--list', 'print what there is to run, and run nothing')
     .addOption(

@@ -6,7 +6,7 @@
 import type { EditOp } from '../frame/edit.ts'
 import type { Returned, Seen } from '../probe/result.ts'
 import { diffComponents, sameMxcsr } from '../xstate/compare.ts'
-import type { ComponentName } from '../xstate/components.ts'
+import { type ComponentName, isKnownComponent } from '../xstate/components.ts'
 import { XsaveImage } from '../xstate/image.ts'
 import { type Layout, legacyFeatures } from '../xstate/layout.ts'
 import { type Observed, type Treatment, treatmentText } from './treatment.ts'
@@ -121,7 +121,7 @@ export const indistinct = (seen: Returned, witness: Returned, layout: Layout): s
   const poison = seen.poison.bytes
   for (const expected of [afterXrstor(seen, layout), afterFxrstor(seen, layout)]) {
     const differing = new Set(diffComponents(poison, expected.bytes, layout))
-    const same = layout.components.find(({ name }) => !differing.has(name))
+    const same = layout.components.find(({ name }) => isKnownComponent(name) && !differing.has(name))
     if (same !== undefined) return `the poison has the same ${same.name} as what is expected`
   }
   const legacy = afterFxrstor(witness, layout)

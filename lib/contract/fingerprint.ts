@@ -13,6 +13,8 @@ import { type Observed, treatmentText } from './treatment.ts'
 export interface TellingFrame {
   readonly rule: RuleId
   readonly edit: readonly EditOp[]
+  /** Where the fpstate lies when it is sent; on the stack if left out. */
+  readonly placement?: 'spare'
 }
 
 /** The frames that this layout can have; one without extended components has none that are too small. */
@@ -29,9 +31,10 @@ export const tellingFrames = (layout: Layout): TellingFrame[] => {
       rule: 'extended-size-has-room-for-magic2',
       edit: [{ op: 'set', field: 'sw.extendedSize', value: size }],
     },
-    { rule: 'larger-frame-restores', edit: enlarge(layout) },
+    { rule: 'larger-frame-restores', edit: enlarge(layout), placement: 'spare' },
     {
       rule: 'unsupported-xfeatures-are-rejected',
+      placement: 'spare',
       edit: [...enlarge(layout), { op: 'or', field: 'xstateBv', value: futureFeature }],
     },
   ]

@@ -39,22 +39,35 @@ const lostBy = (seen: Seen): Execution | null => {
   }
 }
 
-/** Whether the frame that was sent is the frame that was meant. */
-const sentAsMeant = (probe: Probe, seen: Returned | Signalled, edit: readonly EditOp[]): boolean => {
+/** Whether the frame that was sent is the frame that was meant: its bytes, where they lay, and what led to them. */
+const sentAsMeant = (
+  probe: Probe,
+  seen: Returned | Signalled,
+  edit: readonly EditOp[],
+  placement: SelftestCase['placement'],
+): boolean => {
   const { primitives } = compileEdit(edit, probe.layout, probe.limits)
   const meant = applyPrimitives(seen.written.fpstate, primitives)
-  return Buffer.compare(meant, seen.sent.fpstate) === 0
+  const buffer = placement === undefined || placement === 'stack' ? 'stack' : 'spare'
+  const repointed = primitives.some(({ code }) => code === 'pointer' || code === 'offset')
+  const { sentFrom } = seen
+  return (
+    Buffer.compare(meant, seen.sent.fpstate) === 0 &&
+    sentFrom.buffer === buffer &&
+    (repointed || sentFrom.pointed)
+  )
 }
 
 const misfit = (
   probe: Probe,
   { seen, edit }: { readonly seen: Seen; readonly edit: readonly EditOp[] },
+  { placement }: SelftestCase,
 ): Execution | null => {
   const lost = lostBy(seen)
   if (lost !== null) return lost
   if (!hasFrames(seen))
     return { kind: 'observed', observed: 'unexplained', text: `${seen.kind} before a frame was there` }
-  return sentAsMeant(probe, seen, edit)
+  return sentAsMeant(probe, seen, edit, placement)
     ? null
     : { kind: 'broken', text: 'the frame sent is not the frame meant' }
 }
@@ -73,7 +86,8 @@ export const executeCase = (probe: Probe, test: SelftestCase, context: CaseConte
   const load = loadOf(test, context)
   const edits = [edit, withWitness(edit)] as const
   const [seen, witness] = probe.runMany(edits.map(one => ({ load, edit: one }))) as [Seen, Seen]
-  const wrong = misfit(probe, { seen, edit: edits[0] }) ?? misfit(probe, { seen: witness, edit: edits[1] })
+  const wrong =
+    misfit(probe, { seen, edit: edits[0] }, test) ?? misfit(probe, { seen: witness, edit: edits[1] }, test)
   if (wrong !== null) return wrong
   if (seen.kind === 'returned' && witness.kind === 'returned') {
     const same = indistinct(seen, witness, layout)

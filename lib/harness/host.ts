@@ -7,6 +7,7 @@ import { componentAt } from '../xstate/components.ts'
 import type { HostCpu } from '../xstate/host.ts'
 import { executeCase } from './execute.ts'
 import type { HostResult, KernelResult } from './results.ts'
+import type { SelftestCase } from './selftest.ts'
 
 const readLine = (path: string): string | null => {
   try {
@@ -54,9 +55,20 @@ export const describeHost = (cpu: HostCpu, probe: Probe): HostResult => ({
 /** Sends the telling frames. A frame whose probe process was lost is evidence of no generation. */
 export const fingerprintKernel = (probe: Probe): Fingerprint =>
   fingerprint(
-    tellingFrames(probe.layout).map(({ rule, edit }) => {
-      const test = { summary: '', rule, commit: '', edit: () => edit }
-      const done = executeCase(probe, test, { layout: probe.layout, components: [], seed: 1 })
+    tellingFrames(probe.layout).map(({ rule, edit, placement }) => {
+      const test: SelftestCase = {
+        summary: '',
+        rule,
+        commit: '',
+        edit: () => edit,
+        placement: placement ?? 'stack',
+      }
+      const done = executeCase(probe, test, {
+        layout: probe.layout,
+        expected: probe.expected,
+        components: [],
+        seed: 1,
+      })
       if (done.kind === 'broken') throw new Error(`the fingerprint is broken at ${rule}: ${done.text}`)
       return { rule, observed: done.kind === 'observed' ? done.observed : 'unexplained' }
     }),
@@ -66,7 +78,7 @@ export const fingerprintKernel = (probe: Probe): Fingerprint =>
 export const describeKernel = (found: Fingerprint, taintBefore: number | null): KernelResult => ({
   release: release(),
   version: version(),
-  generation: found.generation.id,
+  generation: found.evidence.length > 0 ? found.generation.id : null,
   evidence: found.evidence,
   deviations: found.deviations,
   taintBefore,

@@ -1,5 +1,5 @@
 /** From selftests to the cases of a host: which run, in which session, with which components. */
-import { type ComponentName, componentAt } from '../xstate/components.ts'
+import { type ComponentName, componentAt, isKnownComponent } from '../xstate/components.ts'
 import type { HostCpu } from '../xstate/host.ts'
 import type { Layout } from '../xstate/layout.ts'
 import { formatId } from './ids.ts'
@@ -36,8 +36,12 @@ export interface PlanSession {
 }
 
 const setsFor = ({ layout, permissions }: PlanSession): ComponentName[][] => {
-  const names = layout.extended.map(({ name }) => name).filter(name => !name.startsWith('component_'))
-  return permissions.length === 0 ? componentSets(names) : permittedSets(names, permissions)
+  const names = layout.extended.map(({ name }) => name).filter(name => isKnownComponent(name))
+  if (permissions.length === 0) return componentSets(names)
+  return permittedSets(
+    names,
+    permissions.filter(name => names.includes(name)),
+  )
 }
 
 const planned = (
@@ -77,7 +81,8 @@ export const planWithoutXsave = (selftest: Selftest): SkippedCase[] =>
     reason: 'this host has no XSAVE: its frames have no extended state',
   }))
 
-const whyLacking = (name: ComponentName, cpu: HostCpu): string => {
+const whyLacking = (name: ComponentName, cpu: HostCpu, expected: Layout): string => {
+  if (expected.has(name)) return `this kernel has enabled ${name} but leaves it out of its frames`
   const found = cpu.components.find(({ index }) => componentAt(index).name === name)
   return found === undefined ? `this CPU has no ${name}` : `this kernel has not enabled ${name}`
 }
@@ -86,6 +91,7 @@ const whyLacking = (name: ComponentName, cpu: HostCpu): string => {
 export const planLacking = (
   selftest: Selftest,
   cpu: HostCpu,
+  expected: Layout,
   has: ReadonlySet<ComponentName>,
 ): SkippedCase[] =>
   selftest.variants === 'once'
@@ -104,5 +110,5 @@ export const planLacking = (
           name: 'component',
           test: null,
           components: [name],
-          reason: whyLacking(name, cpu),
+          reason: whyLacking(name, cpu, expected),
         }))

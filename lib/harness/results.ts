@@ -35,7 +35,8 @@ export interface KernelResult {
   /** uname -r, -v. */
   readonly release: string
   readonly version: string
-  readonly generation: GenerationId
+  /** Null where no frame of this host could tell. */
+  readonly generation: GenerationId | null
   /** How the generation was told: one line for each probe of the fingerprint. */
   readonly evidence: readonly {
     readonly rule: RuleId
@@ -86,6 +87,10 @@ export interface Bundle {
   readonly warnings: readonly string[]
   readonly cases: readonly CaseResult[]
 }
+
+/** Cases of the run as a whole: there is nothing to repeat by their ids. */
+export const isOfTheRun = ({ selftest }: CaseResult): boolean =>
+  selftest === 'require' || selftest === 'baseline' || selftest === 'kernel'
 
 /** How many cases have each verdict. */
 export const countVerdicts = (cases: readonly CaseResult[]): Record<Verdict, number> => {

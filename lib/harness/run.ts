@@ -15,7 +15,7 @@ import { matcher } from './ids.ts'
 import { abi, type PlannedCase, planCases, planLacking, planWithoutXsave, type SkippedCase } from './plan.ts'
 import { reproOf } from './repro.ts'
 import type { Bundle, CaseResult, HostResult, KernelResult } from './results.ts'
-import type { Selftest } from './selftest.ts'
+import type { CaseContext, Selftest } from './selftest.ts'
 import { loadSelftests } from './selftests.ts'
 
 export interface RunOptions {
@@ -41,9 +41,9 @@ interface Judging {
   readonly demands: Demands
 }
 
-const ruleFor = (planned: PlannedCase, layout: Layout): RuleId => {
+const ruleFor = (planned: PlannedCase, context: CaseContext): RuleId => {
   const { rule } = planned.test
-  return typeof rule === 'function' ? rule({ layout, components: planned.components, seed }) : rule
+  return typeof rule === 'function' ? rule(context) : rule
 }
 
 const verdictOf = (
@@ -57,8 +57,8 @@ const verdictOf = (
 }
 
 const runCase = (probe: Probe, planned: PlannedCase, judging: Judging): CaseResult => {
-  const context = { layout: probe.layout, components: planned.components, seed }
-  const rule = ruleFor(planned, probe.layout)
+  const context = { layout: probe.layout, expected: probe.expected, components: planned.components, seed }
+  const rule = ruleFor(planned, context)
   const started = performance.now()
   const done = executeCase(probe, planned.test, context)
   const durationUs = Math.round((performance.now() - started) * 1000)
@@ -131,30 +131,55 @@ const checkRequire = (id: GenerationId | null): Generation | null => {
   return generation
 }
 
+/** A failure of the run as a whole. */
+const failureOf = (selftest: string, name: string, reason: string, expected: string): CaseResult => ({
+  id: `${selftest}/${name}/${abi}/all`,
+  selftest,
+  case: name,
+  abi,
+  components: [],
+  placement: 'stack',
+  rules: [],
+  verdict: 'fail',
+  reason,
+  observed: '',
+  expected,
+  durationUs: 0,
+  repro: null,
+})
+
+const executedRules = (cases: readonly CaseResult[]): ReadonlySet<RuleId> =>
+  new Set(cases.filter(({ verdict }) => verdict !== 'skip').flatMap(({ rules }) => rules))
+
 /** `--require` where no case that was run could tell the generation from others is no success. */
 const untold = (require: Generation | null, cases: readonly CaseResult[]): CaseResult[] => {
   if (require === null) return []
   const telling = tellingRules(require)
-  if (cases.some(({ verdict, rules }) => verdict !== 'skip' && rules.some(rule => telling.has(rule))))
-    return []
-  return [
-    {
-      id: `require/${require.id}/${abi}/all`,
-      selftest: 'require',
-      case: require.id,
-      abi,
-      components: [],
-      placement: 'stack',
-      rules: [],
-      verdict: 'fail',
-      reason: `no case that was run could tell ${require.id} from other generations`,
-      observed: '',
-      expected: `a case that tells ${require.id}`,
-      durationUs: 0,
-      repro: null,
-    },
-  ]
+  if ([...executedRules(cases)].some(rule => telling.has(rule))) return []
+  const reason = `no case that was run could tell ${require.id} from other generations`
+  return [failureOf('require', require.id, reason, `a case that tells ${require.id}`)]
 }
+
+/** Nor is a whole run that could not look at a rule which held in the baseline. */
+const unlooked = (held: ReadonlySet<RuleId>, cases: readonly CaseResult[]): CaseResult[] => {
+  const executed = executedRules(cases)
+  return [...held]
+    .filter(rule => !executed.has(rule))
+    .map(rule =>
+      failureOf(
+        'baseline',
+        rule,
+        'the rule held in the baseline, and no case of this run could tell',
+        'a case that tells',
+      ),
+    )
+}
+
+/** A kernel that harms never passes, whatever was selected. */
+const harmed = ({ id, harm }: Generation, cases: readonly CaseResult[]): CaseResult[] =>
+  harm === undefined || cases.some(({ verdict }) => verdict === 'fail')
+    ? []
+    : [failureOf('kernel', id, harm, 'a kernel that loses nothing silently')]
 
 const versionOf = (release: string): [number, number] | null => {
   const found = /^(\d+)\.(\d+)/.exec(release)
@@ -166,7 +191,8 @@ const warningsFor = (kernel: KernelResult): string[] => {
   const version = versionOf(kernel.release)
   const [major, minor] = portableSince
   if (version === null || version[0] < major || (version[0] === major && version[1] < minor)) return []
-  if (kernel.generation === 'portable' || kernel.generation === 'larger') return []
+  if (kernel.generation === null || kernel.generation === 'portable' || kernel.generation === 'larger')
+    return []
   return [
     `Linux ${kernel.release} claims to be ${major}.${minor} or newer, where upstream has the portable rules, but behaves as ${kernel.generation}.`,
   ]
@@ -215,13 +241,15 @@ const planAll = (selftests: readonly Selftest[], sessions: Sessions, cpu: HostCp
   const permitted = permissible(cpu)
   const more = permitted.length === 0 ? null : sessions.get(permitted)
   const has = new Set(plain.layout.extended.map(({ name }) => name))
-  if (more !== null && typeof more !== 'string') for (const name of permitted) has.add(name)
+  if (more !== null && typeof more !== 'string') {
+    for (const name of permitted) if (more.layout.has(name)) has.add(name)
+  }
   const cases = selftests.flatMap(one => [
     ...planCases(one, { layout: plain.layout, permissions: [] }),
     ...(more === null || typeof more === 'string'
       ? []
       : planCases(one, { layout: more.layout, permissions: permitted })),
-    ...planLacking(one, cpu, has).map(skip =>
+    ...planLacking(one, cpu, plain.expected, has).map(skip =>
       typeof more === 'string' && permitted.includes(skip.components[0] as ComponentName)
         ? { ...skip, reason: `its permission was refused: ${more}` }
         : skip,
@@ -264,7 +292,9 @@ export const runSelftests = async (options: RunOptions): Promise<Bundle> => {
       add('reason' in one ? skipped(one) : runCase(sessions.get(one.permissions) as Probe, one, judging))
     }
     untold(require, cases).forEach(add)
-    const kernel = plain.layout.xsave ? describeKernel(found, taintBefore) : null
+    if (options.select.length === 0) unlooked(judging.demands.held, cases).forEach(add)
+    if (found.evidence.length > 0) harmed(found.generation, cases).forEach(add)
+    const kernel = describeKernel(found, taintBefore)
     return {
       bundleVersion: 1,
       tool: { name: 'sigframe', version: toolVersion() },
@@ -272,7 +302,7 @@ export const runSelftests = async (options: RunOptions): Promise<Bundle> => {
       durationMs: Math.round(performance.now() - started),
       host: describeHost(cpu, plain),
       kernel,
-      warnings: kernel === null ? [] : warningsFor(kernel),
+      warnings: warningsFor(kernel),
       cases,
     }
   } finally {
@@ -315,7 +345,7 @@ export const observeHost = async (): Promise<{
   const cpu = readHostCpu()
   const probe = openSync()
   try {
-    const kernel = probe.layout.xsave ? describeKernel(fingerprintKernel(probe), readTaint()) : null
+    const kernel = describeKernel(fingerprintKernel(probe), readTaint())
     return { host: describeHost(cpu, probe), kernel, layout: probe.layout, sw: probe.sw }
   } finally {
     await probe.close()

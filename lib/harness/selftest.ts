@@ -11,6 +11,8 @@ import type { Layout } from '../xstate/layout.ts'
 /** The extended components that one case is about, and what a frame needs to be made of them. */
 export interface CaseContext {
   readonly layout: Layout
+  /** What CPUID says that the layout should be. */
+  readonly expected: Layout
   /** Extended components, lowest bit first. May be empty: then the case is about x87 and SSE alone. */
   readonly components: readonly ComponentName[]
   /** Seed of whatever is random. */

@@ -62,9 +62,9 @@ const kernel = z
   .object({
     release: name.describe('uname -r'),
     version: name.describe('uname -v'),
-    generation: oneOf<GenerationId>(generations.map(({ id }) => id)).describe(
-      'Told by what the kernel does.',
-    ),
+    generation: oneOf<GenerationId>(generations.map(({ id }) => id))
+      .nullable()
+      .describe('Told by what the kernel does; null where no frame of the host could tell.'),
     evidence: z.array(evidence).max(1000),
     deviations: z.array(text).max(1000).describe('Where it does otherwise than its generation.'),
     taintBefore: taint.describe('/proc/sys/kernel/tainted; null where it cannot be read.'),

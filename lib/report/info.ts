@@ -47,7 +47,7 @@ const otherLines = ({ host, layout }: Info, style: Style): string[] => {
 }
 
 const evidenceLines = ({ kernel }: Info, style: Style): string[] => {
-  if (kernel === null) return []
+  if (kernel === null || kernel.generation === null) return []
   const { evidence, generation } = kernel
   const { colors, columns } = style
   const width = Math.max(0, ...evidence.map(({ rule }) => widthOf(rule)))

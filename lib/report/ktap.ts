@@ -4,8 +4,8 @@
  */
 import { type GenerationId, generationOf } from '../contract/generations.ts'
 import { type Bundle, type CaseResult, countVerdicts, type Verdict } from '../harness/results.ts'
-import { oneLine, plural, shellQuoted } from './text.ts'
-import { bySelftest, fit, isFailure } from './verdicts.ts'
+import { oneLine, plural } from './text.ts'
+import { bySelftest, fit, isFailure, repeatCommand } from './verdicts.ts'
 
 const version = 'KTAP version 1'
 const indent = '  '
@@ -38,11 +38,13 @@ const resultLine = (ok: boolean, number: number, name: string, directive = ''): 
   return directive === '' ? line : `${line} # ${directive.trim()}`
 }
 
-const diagnose = ({ id, reason, observed, expected, repro }: CaseResult): string[] => [
+const diagnose = (one: CaseResult): string[] => diagnostics(one, repeatCommand(one))
+
+const diagnostics = ({ reason, observed, expected, repro }: CaseResult, repeat: string | null): string[] => [
   ...(reason === '' ? [] : [diagnostic('reason', reason)]),
   diagnostic('observed', observed),
   diagnostic('expected', expected),
-  diagnostic('repeat', `sigframe run ${shellQuoted(id)}`),
+  ...(repeat === null ? [] : [diagnostic('repeat', repeat)]),
   ...(repro === null ? [] : [diagnostic('repro', `seed ${repro.seed}, edit ${JSON.stringify(repro.edit)}`)]),
 ]
 
@@ -72,9 +74,9 @@ const about = ({ tool, host, kernel, warnings }: Bundle): string[] => [
     ? []
     : [
         diagnostic('kernel', `${kernel.release} ${kernel.version}`),
-        diagnostic('generation', `${kernel.generation}; ${fit(kernel)}`),
+        diagnostic('generation', `${kernel.generation ?? 'not told'}; ${fit(kernel)}`),
         ...kernel.deviations.map(text => diagnostic('deviation', text)),
-        ...harm(kernel.generation),
+        ...(kernel.generation === null ? [] : harm(kernel.generation)),
       ]),
   ...warnings.map(text => diagnostic('WARNING', text)),
 ]

@@ -2,8 +2,8 @@
 import { ruleOf } from '../contract/rules.ts'
 import type { CaseResult } from '../harness/results.ts'
 import { labelled, type Style, verdictPaint } from './style.ts'
-import { oneLine, plural, shellQuoted, widthOf } from './text.ts'
-import { failures, groupBy } from './verdicts.ts'
+import { oneLine, plural, widthOf } from './text.ts'
+import { failures, groupBy, repeatCommand } from './verdicts.ts'
 
 /** Of cases with the same verdict, rules and reason, so many are shown. */
 const shownOfEach = 5
@@ -28,12 +28,11 @@ const fact = (label: string, text: string | undefined, style: Style): string[] =
         style.colors.dim,
       )
 
-const commandOf = ({ id }: CaseResult): string => `sigframe run ${shellQuoted(oneLine(id, longestText))}`
-
 /** The commands that repeat cases. Not wrapped as text is: what is copied must be what runs. */
 const repeatLines = (group: readonly CaseResult[], { columns, colors }: Style): string[] => {
   const label = `${margin}${'repeat'.padEnd(labelWidth)}`
-  const commands = group.map(commandOf)
+  const commands = group.flatMap(one => repeatCommand(one) ?? [])
+  if (commands.length === 0) return []
   if (commands.every(command => widthOf(label) + widthOf(command) <= columns))
     return commands.map((command, i) => (i === 0 ? colors.dim(label) : ' '.repeat(label.length)) + command)
   return [
@@ -74,9 +73,9 @@ const groupLines = (group: readonly CaseResult[], style: Style): string[] => {
     ...(observed !== undefined && expected !== undefined
       ? repeatLines(shown, style)
       : shown.flatMap(one => [
-          ...repeatLines([one], style),
           ...(observed === undefined ? fact('observed', one.observed, style) : []),
           ...(expected === undefined ? fact('expected', one.expected, style) : []),
+          ...repeatLines([one], style),
         ])),
     ...(more === 0 ? [] : [`${margin}and ${more} more with the same rule and reason: --format json has all`]),
   ]

@@ -28,11 +28,20 @@ const tableOrder = [
   'skip',
 ] as const satisfies readonly Verdict[]
 
+/** What hypervisors call themselves in CPUID, for people. */
+const hypervisors: Readonly<Record<string, string>> = {
+  KVMKVMKVM: 'KVM',
+  TCGTCGTCGTCG: 'QEMU TCG',
+  VMwareVMware: 'VMware',
+  'Microsoft Hv': 'Hyper-V',
+  XenVMMXenVMM: 'Xen',
+}
+
 const cpuOf = ({ brand, vendor, family, model, stepping, microcode, hypervisor }: HostResult): string => {
   const parts = [
     `${vendor} family ${family} model ${model} stepping ${stepping}`,
     ...(microcode === null ? [] : [`microcode ${microcode}`]),
-    ...(hypervisor === null ? [] : [`under ${hypervisor}`]),
+    ...(hypervisor === null ? [] : [`under ${hypervisors[hypervisor] ?? hypervisor}`]),
   ]
   return oneLine(`${brand || 'a CPU without a name'} (${parts.join(', ')})`)
 }
@@ -55,7 +64,7 @@ export const kernelLines = (kernel: KernelResult | null, style: Style): string[]
   const more = (text: string, paint?: Style['colors']['red']) => labelled('        ', text, style, paint)
   return [
     ...labelled('Kernel  ', oneLine(`Linux ${release} ${version}`), style),
-    ...more(`${generation}: ${generationOf(generation).summary}`, colors.cyan),
+    ...(generation === null ? [] : more(`${generation}: ${generationOf(generation).summary}`, colors.cyan)),
     ...more(fit(kernel), clean ? undefined : colors.yellow),
     ...deviations.flatMap(text => more(`deviates in ${oneLine(text)}`, colors.yellow)),
   ]
@@ -94,11 +103,12 @@ const tableLines = (cases: readonly CaseResult[], { colors, columns }: Style): s
 }
 
 const harmLines = (kernel: KernelResult | null, style: Style): string[] => {
-  const harm = kernel === null ? undefined : generationOf(kernel.generation).harm
-  if (kernel === null || harm === undefined) return []
+  const generation = kernel?.generation ?? null
+  const harm = generation === null ? undefined : generationOf(generation).harm
+  if (generation === null || harm === undefined) return []
   const { colors } = style
   const paint = (text: string): string => colors.bold(colors.red(text))
-  return labelled(`${kernel.generation.toUpperCase()}  `, harm, style, paint, paint)
+  return labelled(`${generation.toUpperCase()}  `, harm, style, paint, paint)
 }
 
 const warningLines = (warnings: readonly string[], style: Style): string[] => {

@@ -1,6 +1,14 @@
 /** What the reports say of a run as a whole. */
 import type { GenerationId } from '../contract/generations.ts'
-import { type Bundle, type CaseResult, exitCodeOf, exitCodes, type Verdict } from '../harness/results.ts'
+import {
+  type Bundle,
+  type CaseResult,
+  exitCodeOf,
+  exitCodes,
+  isOfTheRun,
+  type Verdict,
+} from '../harness/results.ts'
+import { oneLine, shellQuoted } from './text.ts'
 
 /** The worst first. */
 export const failures = ['broken', 'stuck', 'crash', 'timeout', 'fail'] as const satisfies readonly Verdict[]
@@ -40,13 +48,22 @@ export const runVerdict = ({ cases }: Pick<Bundle, 'cases'>): RunVerdict =>
 
 /** `an older kernel's` fit in a few words: how many of the telling frames did as the generation does. */
 export const fit = (kernel: {
-  readonly generation: GenerationId
+  readonly generation: GenerationId | null
   readonly evidence: readonly { readonly asGeneration: boolean }[]
 }): string => {
   const { generation, evidence } = kernel
   const agreeing = evidence.filter(one => one.asGeneration).length
-  if (evidence.length === 0) return 'no frame could tell: the oldest generation is assumed'
+  if (generation === null || evidence.length === 0) return 'no frame of this host could tell'
   return agreeing === evidence.length
     ? `a clean fit: all ${evidence.length} telling frames did as ${generation} kernels do`
     : `NO clean fit: ${agreeing} of ${evidence.length} telling frames did as ${generation} kernels do`
+}
+
+const longestId = 1000
+
+/** The command that repeats a case, with what was demanded of it; null for what concerns the run as a whole. */
+export const repeatCommand = (one: CaseResult): string | null => {
+  if (isOfTheRun(one)) return null
+  const demand = /^--require [a-z]+/.exec(one.reason)?.[0]
+  return `sigframe run ${shellQuoted(oneLine(one.id, longestId))}${demand === undefined ? '' : ` ${demand}`}`
 }

@@ -134,6 +134,9 @@ export const componentAt = (index: number): Component => {
 export const isComponentName = (value: unknown): value is ComponentName =>
   typeof value === 'string' && byName.has(value)
 
+/** Whether the table knows the component: what others accept in their registers nobody can say. */
+export const isKnownComponent = (name: ComponentName): boolean => !name.startsWith('component_')
+
 /** The component of a name. @throws TypeError when it is no string, RangeError when nothing is called so */
 export const componentNamed = (name: string, field = 'component'): Component => {
   if (typeof name !== 'string') throw wrongType(field, name, 'the name of a component')

@@ -6,7 +6,7 @@
 import { xoroshiro128plusFromState } from 'pure-rand/generator/xoroshiro128plus'
 import type { RandomGenerator } from 'pure-rand/types/RandomGenerator'
 import { byteLengthOf, checkU64, hex, isUint8Array, outOfRange, wrongType } from '../errors.ts'
-import { type ComponentName, componentNamed, namesOf } from './components.ts'
+import { type ComponentName, componentNamed, isKnownComponent, namesOf } from './components.ts'
 import {
   fieldOffset,
   initFcw,
@@ -182,7 +182,7 @@ export interface RandomImageOptions {
 }
 
 const knownFeatures = (layout: Layout): bigint =>
-  layout.components.reduce((mask, c) => (c.name.startsWith('component_') ? mask : mask | c.mask), 0n)
+  layout.components.reduce((mask, c) => (isKnownComponent(c.name) ? mask | c.mask : mask), 0n)
 
 const checkComponents = (layout: Layout, given: unknown): bigint => {
   if (given === undefined) return knownFeatures(layout)

@@ -66,7 +66,7 @@ describe.each(layouts)('on %s', (_, layout) => {
     const wrong: string[] = []
     const planned = planCases(selftest, { layout, permissions: [] })
     for (const { id, test: one, components } of planned) {
-      const context = { layout, components, seed: 1 }
+      const context = { layout, expected: layout, components, seed: 1 }
       const rule: RuleId = typeof one.rule === 'function' ? one.rule(context) : one.rule
       for (const generation of generations) {
         const observed = treatedAs(layout, one.edit(context), generation)
