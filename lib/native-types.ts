@@ -82,8 +82,6 @@ export interface NativeCpu {
 export interface Native {
   readonly Session: new (probePath: string, shape: ArenaShape) => NativeSession
   readCpu(): NativeCpu
-  /** A hint that the buffer's memory is used densely and soon; anything else is ignored. */
-  preferHugePages(buffer: ArrayBufferLike): void
   /** Offsets, sizes and codes of native/shared/arena.h by name: `Request.load`, `ringSlots`, `OpCode.write`. */
   readonly arena: Readonly<Record<string, number>>
 }

@@ -6,20 +6,6 @@ import type { CompiledEdit, EditLimits, EditOp, Primitive } from './edit.ts'
 import { type FrameField, fieldNames, frameFields, magic2, magic2Size } from './format.ts'
 
 const maxOps = 4096
-const opNames = [
-  'write',
-  'set',
-  'and',
-  'or',
-  'xor',
-  'fill',
-  'component',
-  'resize',
-  'magic2',
-  'move',
-  'pointer',
-]
-
 /** A value of a field: a number, a bigint or a string such as 0x7. @throws TypeError, RangeError */
 export const checkUnsigned = (field: string, value: unknown, width: number): bigint => {
   let number: bigint
@@ -209,8 +195,33 @@ class Compiler {
   }
 }
 
+/** What each operation may say: a misspelt `clearTail` must not pass for none. */
+const opKeys: Readonly<Record<string, readonly string[]>> = {
+  write: ['at', 'bytes'],
+  set: ['field', 'value'],
+  and: ['field', 'value'],
+  or: ['field', 'value'],
+  xor: ['field', 'value'],
+  fill: ['at', 'length', 'value'],
+  component: ['name', 'bytes'],
+  resize: ['xstateSize'],
+  magic2: ['at', 'clearTail'],
+  move: ['at', 'guardAt'],
+  pointer: ['address', 'by'],
+}
+
+const checkKeys = (op: Readonly<Record<string, unknown>>, field: string): void => {
+  const known = typeof op.op === 'string' && Object.hasOwn(opKeys, op.op) ? opKeys[op.op] : undefined
+  if (known === undefined) return
+  for (const key of Object.keys(op)) {
+    if (key !== 'op' && !known.includes(key))
+      throw outOfRange(`${field}.${key}`, op[key], `but ${op.op} has only ${known.join(' ')}`)
+  }
+}
+
 const compileOp = (compiler: Compiler, value: unknown, field: string): void => {
   const op = checkRecord(field, value)
+  checkKeys(op, field)
   switch (op.op) {
     case 'write': {
       const at = checkInteger(`${field}.at`, op.at, 0, 0xffff_ffff)
@@ -250,7 +261,7 @@ const compileOp = (compiler: Compiler, value: unknown, field: string): void => {
       return
     default:
       throw typeof op.op === 'string'
-        ? outOfRange(`${field}.op`, op.op, `must be one of ${opNames.join(' ')}`)
+        ? outOfRange(`${field}.op`, op.op, `must be one of ${Object.keys(opKeys).join(' ')}`)
         : wrongType(`${field}.op`, op.op, 'a string')
   }
 }

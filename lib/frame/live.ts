@@ -2,7 +2,15 @@
  * The frame that waits in the probe process, edited in place. Valid inside its callback only.
  * Every access is bounded; offsets count from the start of the fpstate, in bytes.
  */
-import { byteLengthOf, checkInteger, isUint8Array, outOfRange, wrongType } from '../errors.ts'
+import {
+  byteLengthOf,
+  checkBoolean,
+  checkInteger,
+  checkRecord,
+  isUint8Array,
+  outOfRange,
+  wrongType,
+} from '../errors.ts'
 import type { ComponentName } from '../xstate/components.ts'
 import type { Layout } from '../xstate/layout.ts'
 import { checkUnsigned } from './compile.ts'
@@ -222,7 +230,9 @@ export class LiveFrame {
   }
 
   /** MAGIC2 where xstate_size says (or `at`), zeros behind it up to the end of the kernel's frame (`clearTail`). */
-  placeMagic2({ at, clearTail = false }: { at?: number; clearTail?: boolean } = {}): void {
+  placeMagic2(options: { at?: number; clearTail?: boolean } = {}): void {
+    const { at, clearTail = false } = checkRecord('placeMagic2', options) as typeof options
+    checkBoolean('placeMagic2.clearTail', clearTail)
     const offset = at ?? this.sw.xstateSize
     const { view } = this.#alive()
     view.setUint32(this.#at('magic2.at', offset, magic2Size), magic2, true)
@@ -233,7 +243,8 @@ export class LiveFrame {
   }
 
   /** Copies the fpstate to the session's second buffer, at an offset of it, and points the frame there. */
-  move({ at = 0 }: { at?: number } = {}): void {
+  move(options: { at?: number } = {}): void {
+    const { at = 0 } = checkRecord('move', options) as typeof options
     const place = this.#alive()
     if (this.#fpstate !== place.fpstate) throw outOfRange('move', at, 'but the fpstate was moved already')
     const most = this.#limits.spareBytes - this.#sentBytes

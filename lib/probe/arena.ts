@@ -39,6 +39,7 @@ const constantsOf = (numbers: Numbers) => {
     headBytes: code('headBytes'),
     recordHead: code('recordHead'),
     requestLive: code('requestLive'),
+    probe: code('RequestKind.probe'),
     plainLoop: code('RequestKind.plainLoop'),
     request: {
       kind: word('Request.kind'),

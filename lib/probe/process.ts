@@ -66,9 +66,9 @@ export class ProbeProcess {
   #stores: RecordStore[] = []
   #single: RecordStore | null = null
   readonly #described: (RunContext | null)[] = new Array(ringSlots).fill(null)
-  /** The request that each ring slot still describes, as long as nothing was placed anew in the arena. */
+  /** The request that each ring slot describes: still, if nothing was placed anew in the arena since. */
   readonly #standing: (PreparedRequest | null)[] = new Array(ringSlots).fill(null)
-  #standingPlacements = -1
+  readonly #standingSince = new Float64Array(ringSlots)
 
   /** @throws NativeUnavailableError; Error when it cannot be started, with the call that failed */
   constructor(cpu: HostCpu, permissions: bigint) {
@@ -132,7 +132,7 @@ export class ProbeProcess {
     this.#standing[slot] = request.live === null ? request : null
     const at = this.arena.requestAt(sequence)
     const { sentBytes, primitives } = request.edit
-    words[at + field.kind] = 0
+    words[at + field.kind] = constants.probe
     words[at + field.flags] = request.live === null ? 0 : constants.requestLive
     words[at + field.load] = this.arena.placeImage(request.load, this.#chunk)
     words[at + field.poison] = this.arena.placeImage(request.poison, this.#chunk)
@@ -140,14 +140,17 @@ export class ProbeProcess {
     words[at + field.opCount] = primitives.length
     words[at + field.sent] = this.arena.sentAt(sequence, sentBytes)
     words[at + field.sentBytes] = sentBytes
+    this.#standingSince[slot] = this.arena.placements
   }
 
   /** Whether the ring describes just these requests already: loops over the same ones write nothing. */
   #stands(requests: readonly PreparedRequest[], from: number, count: number, context: RunContext): boolean {
-    if (this.#standingPlacements !== this.arena.placements) return false
+    const { placements } = this.arena
     for (let i = 0; i < count; i++) {
       const slot = (this.#sequence + i) % ringSlots
-      if (this.#standing[slot] !== requests[from + i] || this.#described[slot] !== context) return false
+      if (this.#standing[slot] !== requests[from + i] || this.#standingSince[slot] !== placements)
+        return false
+      if (this.#described[slot] !== context) return false
     }
     return true
   }
@@ -186,7 +189,6 @@ export class ProbeProcess {
       store.add(request.edit.sentBytes)
       count += 1
     }
-    this.#standingPlacements = this.arena.placements
     return { first: this.#sequence, count, store, firstSlot }
   }
 
@@ -220,7 +222,7 @@ export class ProbeProcess {
     return this.#endOf(chunk, await this.#session.runAsync(chunk.count, target, context.timeoutMs))
   }
 
-  /** Runs a chunk of one live request until its frame waits. False: it ended without a frame. */
+  /** Runs a chunk of one live request until its frame waits, or it ended without one. */
   runToFrame(chunk: Chunk, context: RunContext): ChunkEnd | 'frame' {
     const waited = this.#session.run(1, this.#submitted(chunk), context.timeoutMs, context.pin)
     return waited === this.arena.constants.waited.frame ? 'frame' : this.#endOf(chunk, waited)

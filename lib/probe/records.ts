@@ -2,7 +2,6 @@
  * The records of consecutive probes: shared memory at first, a copy of it once the session needs the room. So
  * results that are only lent cost no copy, and those that are kept are copies when it matters.
  */
-import { loadNative } from '../native.ts'
 import type { Arena } from './arena.ts'
 import { ringSlots } from './geometry.ts'
 
@@ -24,23 +23,10 @@ export interface RawOutcome {
 }
 
 /**
- * Memory for copies is taken in pieces of a few megabytes: fresh pages cost more than the bytes that are copied
- * into them, and large pieces can have huge ones.
+ * So many slots are copied out together: fewer cost a call each, more are kept in memory by whoever keeps one of
+ * their results.
  */
-const slabBytes = 4 * 1024 * 1024
-let slab = Buffer.alloc(0)
-let slabUsed = 0
-
-const takeMemory = (bytes: number): Buffer => {
-  if (bytes > slabBytes / 4) return Buffer.allocUnsafeSlow(bytes)
-  if (slabUsed + bytes > slab.length) {
-    slab = Buffer.allocUnsafeSlow(slabBytes)
-    slabUsed = 0
-    loadNative().preferHugePages(slab.buffer)
-  }
-  slabUsed += bytes
-  return slab.subarray(slabUsed - bytes, slabUsed)
-}
+const copiedTogether = 8
 
 export class RecordStore {
   readonly arena: Arena
@@ -50,8 +36,8 @@ export class RecordStore {
   readonly #sentBytes = new Uint32Array(ringSlots)
   #used = 0
   #copies: {
-    /** The slots as they lay in the arena. */
-    readonly bytes: Uint8Array
+    /** The slots as they lay in the arena, `copiedTogether` in each. */
+    readonly groups: readonly Uint8Array[]
     readonly outcomes: Uint32Array
     /** Frames as sent that were too long for their slots. */
     readonly long: ReadonlyMap<number, Uint8Array>
@@ -92,8 +78,9 @@ export class RecordStore {
     if (this.#copies !== null) {
       const long = this.#copies.long.get(slot)
       if (inLong && long !== undefined) return long.subarray(offset - plan.sent, offset - plan.sent + length)
-      const from = slot * plan.slotBytes + offset
-      return this.#copies.bytes.subarray(from, from + length)
+      const group = this.#copies.groups[Math.floor(slot / copiedTogether)] as Uint8Array
+      const from = (slot % copiedTogether) * plan.slotBytes + offset
+      return group.subarray(from, from + length)
     }
     const sequence = this.first + slot
     const at = inLong
@@ -143,23 +130,34 @@ export class RecordStore {
   detach(): void {
     if (this.#copies !== null || this.#lapsed !== null) return
     const used = this.#used
-    const { slotBytes } = this.arena.plan
     const { outcomeWords } = this.arena.constants
-    const bytes = takeMemory(used * slotBytes)
     const outcomes = new Uint32Array(used * outcomeWords)
-    // Slots lie side by side, but for the end of the ring.
-    const toEnd = Math.min(used, ringSlots - (this.first % ringSlots))
-    for (const [from, count] of [
-      [0, toEnd],
-      [toEnd, used - toEnd],
-    ] as const) {
-      if (count === 0) continue
-      const record = this.arena.index(this.arena.recordAt(this.first + from))
-      bytes.set(this.arena.bytes.subarray(record, record + count * slotBytes), from * slotBytes)
-      const outcome = this.arena.outcomeAt(this.first + from)
-      outcomes.set(this.arena.words.subarray(outcome, outcome + count * outcomeWords), from * outcomeWords)
+    const groups: Uint8Array[] = []
+    for (let from = 0; from < used; from += copiedTogether) {
+      groups.push(this.#copyGroup(from, Math.min(copiedTogether, used - from)))
     }
-    this.#copies = { bytes, outcomes, long: this.#copyLong() }
+    for (let slot = 0; slot < used; slot++) {
+      const at = this.arena.outcomeAt(this.first + slot)
+      for (let i = 0; i < outcomeWords; i++)
+        outcomes[slot * outcomeWords + i] = this.arena.words[at + i] as number
+    }
+    this.#copies = { groups, outcomes, long: this.#copyLong() }
+  }
+
+  #copyGroup(first: number, count: number): Uint8Array {
+    const { slotBytes } = this.arena.plan
+    const bytes = Buffer.allocUnsafeSlow(count * slotBytes)
+    // Slots lie side by side, but for the end of the ring.
+    const toEnd = Math.min(count, ringSlots - ((this.first + first) % ringSlots))
+    for (const [from, length] of [
+      [0, toEnd],
+      [toEnd, count - toEnd],
+    ] as const) {
+      if (length === 0) continue
+      const at = this.arena.index(this.arena.recordAt(this.first + first + from))
+      bytes.set(this.arena.bytes.subarray(at, at + length * slotBytes), from * slotBytes)
+    }
+    return bytes
   }
 
   #copyLong(): Map<number, Uint8Array> {

@@ -116,6 +116,16 @@ abstract class Recorded {
     return explainMxcsr(this.#after(), this.#origins())
   }
 
+  /** Where the fpstate was sent from, and whether the frame's pointer led there. */
+  get sentFrom(): { readonly buffer: 'stack' | 'spare'; readonly pointed: boolean } {
+    const { base } = this.#store.arena.description
+    const { fpstate, sentFpstate, sentPointer } = this.outcome()
+    return {
+      buffer: sentFpstate === fpstate ? 'stack' : 'spare',
+      pointed: sentPointer === base + BigInt(sentFpstate),
+    }
+  }
+
   /** What was done to the frame, as the bytes that changed: as data it has the same effect again. */
   get effect(): EditOp[] {
     const { description } = this.#store.arena

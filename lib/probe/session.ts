@@ -89,6 +89,7 @@ const checkPermissions = (mask: bigint, cpu: HostCpu): void => {
   throw outOfRange('options.permissions', namesOf(mask).join(' '), limit)
 }
 
+const visiting = 'a batch of this session is being visited: its visitor cannot start another probe'
 const closedMeanwhile = 'the session was closed while a run was under way'
 const lentAway = 'this result was lent to its visitor only; what is to be kept comes from runMany'
 
@@ -98,6 +99,8 @@ export class Probe {
   readonly cpu: HostCpu
   /** Where this session's components lie: the kernel's user_size and features for its task. */
   readonly layout: Layout
+  /** What CPUID, XCR0 and the task's permissions say that its frames hold: `layout`, unless a kernel errs. */
+  readonly expected: Layout
   /** The sw bytes of the first frame that the kernel wrote for this session, unedited. */
   readonly sw: SwBytes
   /** How far edits may reach. */
@@ -121,6 +124,7 @@ export class Probe {
     this.#process = started.process
     this.sw = started.sw
     this.layout = started.layout
+    this.expected = started.expected
     const frameBytes = this.layout.xsave ? this.layout.size + magic2Size : legacySize
     this.limits = this.#process.arena.limits(frameBytes)
     this.#context = { rfbm: this.layout.features, frameBytes, timeoutMs, pin }
@@ -142,29 +146,35 @@ export class Probe {
    * Starts a process and raises one signal with every permitted component in use: AMX tile data joins a task's
    * frame only then. From that frame's sw bytes comes what the task really has.
    */
-  #start(seed: number, timeoutMs: number): { process: ProbeProcess; sw: SwBytes; layout: Layout } {
+  #start(
+    seed: number,
+    timeoutMs: number,
+  ): { process: ProbeProcess; sw: SwBytes; layout: Layout; expected: Layout } {
     const process = new ProbeProcess(this.cpu, this.#permissions)
     try {
-      const { sw, guess } = this.#firstFrame(process, seed, timeoutMs)
-      const layout = guess.xsave && sw.magic1 === magic1 ? hostLayout(this.cpu, sw.xfeatures) : guess
+      const { sw, expected } = this.#firstFrame(process, seed, timeoutMs)
+      const layout = expected.xsave && sw.magic1 === magic1 ? hostLayout(this.cpu, sw.xfeatures) : expected
       process.arrange(layout.xsave ? layout.size + magic2Size : legacySize)
-      return { process, sw, layout }
+      return { process, sw, layout, expected }
     } catch (error) {
       process.end()
       throw error
     }
   }
 
-  #firstFrame(process: ProbeProcess, seed: number, timeoutMs: number): { sw: SwBytes; guess: Layout } {
-    const guess = hostLayout(this.cpu, (this.cpu.xcr0 & process.arena.description.permitted) | legacyFeatures)
-    const frameBytes = guess.xsave ? guess.size + magic2Size : legacySize
-    const context = { rfbm: guess.features, frameBytes, timeoutMs, pin: false }
-    const init = new PlacedImage(initImage(guess).bytes)
+  #firstFrame(process: ProbeProcess, seed: number, timeoutMs: number): { sw: SwBytes; expected: Layout } {
+    const expected = hostLayout(
+      this.cpu,
+      (this.cpu.xcr0 & process.arena.description.permitted) | legacyFeatures,
+    )
+    const frameBytes = expected.xsave ? expected.size + magic2Size : legacySize
+    const context = { rfbm: expected.features, frameBytes, timeoutMs, pin: false }
+    const init = new PlacedImage(initImage(expected).bytes)
     const request = prepareRequest(
-      { load: randomImage(guess, { seed }) },
+      { load: randomImage(expected, { seed }) },
       {
         session: this,
-        layout: guess,
+        layout: expected,
         limits: process.arena.limits(frameBytes),
         initLoad: init,
         nextPoison: () => init,
@@ -176,7 +186,7 @@ export class Probe {
       throw new Error(
         `the first frame of a session did not come back: ${end.lost ?? process.ending(chunk, 0)}`,
       )
-    return { sw: new Returned(guess, request, chunk.store, 0).written.sw, guess }
+    return { sw: new Returned(expected, request, chunk.store, 0).written.sw, expected }
   }
 
   /** Process id of the probe process; changes when it had to be replaced. */
@@ -233,12 +243,16 @@ export class Probe {
     completed: number,
     sink: (seen: Seen, index: number) => void,
   ): void {
-    this.#busy = 'a batch of this session is being visited: its visitor cannot start another probe'
+    for (let i = 0; i < completed; i++) {
+      if (this.#closed) throw new Error(closedMeanwhile)
+      this.#tell(sink, this.#seen(process, requests[from + i] as PreparedRequest, chunk, i), from + i)
+    }
+  }
+
+  #tell(sink: (seen: Seen, index: number) => void, seen: Seen, index: number): void {
+    this.#busy = visiting
     try {
-      for (let i = 0; i < completed; i++) {
-        if (this.#closed) throw new Error(closedMeanwhile)
-        sink(this.#seen(process, requests[from + i] as PreparedRequest, chunk, i), from + i)
-      }
+      sink(seen, index)
     } finally {
       this.#busy = null
     }
@@ -265,10 +279,12 @@ export class Probe {
       this.#collect(process, requests, from, chunk, end.completed, sink)
     } finally {
       if (lend) chunk.store.lapse(lentAway)
-      if (end.lost !== null) exit = this.#forget().end()
+      // A visitor may have closed the session, and ended the process with it.
+      if (end.lost !== null && this.#process === process) exit = this.#forget().end()
     }
+    if (this.#closed) throw new Error(closedMeanwhile)
     if (end.lost === null) return end.completed
-    sink(this.#lost(end.lost, process.pid, exit), from + end.completed)
+    this.#tell(sink, this.#lost(end.lost, process.pid, exit), from + end.completed)
     return end.completed + 1
   }
 
@@ -356,7 +372,7 @@ export class Probe {
     try {
       for (let i = 0; i < requests.length; ) {
         const request = requests[i] as PreparedRequest
-        if (request.live !== null) sink(this.#runLive(request), i++)
+        if (request.live !== null) this.#tell(sink, this.#runLive(request), i++)
         else i += this.#runChunk(requests, i, sink, lend)
       }
     } finally {

@@ -2,7 +2,6 @@
 // that TypeScript repeats none of them.
 #include <napi.h>
 
-#include "addon/arena_map.h"
 #include "addon/cpuid.h"
 #include "addon/session.h"
 
@@ -70,7 +69,6 @@ Napi::Object arenaNumbers(Napi::Env env) {
   FIELD(Outcome, frame);
   FIELD(Outcome, fpstate);
   FIELD(Outcome, sentFpstate);
-  FIELD(Outcome, faults);
   FIELD(Outcome, sentPointer);
   FIELD(Outcome, elapsedNs);
   FIELD(Op, code);
@@ -82,18 +80,9 @@ Napi::Object arenaNumbers(Napi::Env env) {
   return out;
 }
 
-Napi::Value preferHugePagesOf(const Napi::CallbackInfo& info) {
-  if (info[0].IsArrayBuffer()) {
-    Napi::ArrayBuffer buffer = info[0].As<Napi::ArrayBuffer>();
-    if (!buffer.IsDetached()) preferHugePages(buffer.Data(), buffer.ByteLength());
-  }
-  return info.Env().Undefined();
-}
-
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("Session", Session::define(env));
   exports.Set("readCpu", Napi::Function::New<readCpu>(env, "readCpu"));
-  exports.Set("preferHugePages", Napi::Function::New<preferHugePagesOf>(env, "preferHugePages"));
   exports.Set("arena", arenaNumbers(env));
   return exports;
 }

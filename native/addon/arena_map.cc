@@ -70,14 +70,6 @@ ArenaMap::~ArenaMap() {
   munmap(base_, bytes_);
 }
 
-void preferHugePages(void* at, size_t bytes) {
-  constexpr uintptr_t kHugePage = uintptr_t{2} << 20;
-  const auto from = (reinterpret_cast<uintptr_t>(at) + kHugePage - 1) / kHugePage * kHugePage;
-  const auto to = (reinterpret_cast<uintptr_t>(at) + bytes) / kHugePage * kHugePage;
-  // A hint: kernels without it are as good, only slower.
-  if (from < to) madvise(reinterpret_cast<void*>(from), to - from, MADV_HUGEPAGE);
-}
-
 void ArenaMap::closeFd() {
   if (fd_ >= 0) close(fd_);
   fd_ = -1;

@@ -39,7 +39,4 @@ class ArenaMap {
   int fd_;
 };
 
-/** Asks for huge pages where [at, at + bytes) holds whole ones: fresh memory costs a fault for each page. */
-void preferHugePages(void* at, size_t bytes);
-
 }  // namespace sigframe

@@ -163,17 +163,9 @@ std::optional<Exit> Child::reap(int milliseconds) {
   }
 }
 
-void Child::moveTo(int cpu) {
-  if (cpu == cpu_ || pid_ <= 0) return;
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  if (cpu >= 0 && cpu < CPU_SETSIZE) {
-    CPU_SET(cpu, &set);
-  } else {
-    // Wherever the waiting thread may run, as it was inherited.
-    if (sched_getaffinity(0, sizeof set, &set) != 0) return;
-  }
-  if (sched_setaffinity(pid_, sizeof set, &set) == 0) cpu_ = cpu;
+void Child::moveTo(const cpu_set_t& cpus) {
+  if (pid_ <= 0 || CPU_EQUAL(&cpus, &cpus_)) return;
+  if (sched_setaffinity(pid_, sizeof cpus, &cpus) == 0) cpus_ = cpus;
 }
 
 }  // namespace sigframe

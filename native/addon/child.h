@@ -1,6 +1,7 @@
 // The probe process as its parent sees it: start, watch, kill, reap. Nothing here knows JavaScript.
 #pragma once
 
+#include <sched.h>
 #include <sys/types.h>
 
 #include <mutex>
@@ -31,14 +32,14 @@ class Child {
   std::optional<Exit> tryReap();
   /** Waits at most `milliseconds` for the end. */
   std::optional<Exit> reap(int milliseconds);
-  /** Lets it run on `cpu` alone, or (negative) wherever it was allowed to at first. */
-  void moveTo(int cpu);
+  /** Lets it run on these CPUs alone. */
+  void moveTo(const cpu_set_t& cpus);
 
  private:
   std::mutex mutex_;  // tryReap and kill may be called from the thread that waits for a batch
   pid_t pid_ = -1;
   int pidfd_ = -1;
-  int cpu_ = -1;
+  cpu_set_t cpus_{};
   std::optional<Exit> exit_;
 };
 

@@ -20,13 +20,12 @@ uint64_t nowMs() {
 /** A thread on one CPU, for as long as any of its sessions wants it there. */
 struct Pin {
   int holders = 0;
-  int cpu = -1;
+  cpu_set_t here{};
   cpu_set_t before{};
 
   bool take() {
-    cpu = sched_getcpu();
+    const int cpu = sched_getcpu();
     if (cpu < 0 || cpu >= CPU_SETSIZE || sched_getaffinity(0, sizeof before, &before) != 0) return false;
-    cpu_set_t here;
     CPU_ZERO(&here);
     CPU_SET(cpu, &here);
     return sched_setaffinity(0, sizeof here, &here) == 0;
@@ -48,25 +47,29 @@ Waited Link::sleepUntil(uint32_t timeoutMs, Check check) {
   Control& control = arena->control();
   uint32_t progress = control.completed.load(std::memory_order_acquire);
   uint64_t since = 0;  // the clock is read only where the answer is not there at once
+  uint64_t looked = 0;
   for (;;) {
     const uint32_t bell = control.bell.load(std::memory_order_seq_cst);
     Waited waited;
     if (check(control, &waited)) return waited;
     if (cancelled.load(std::memory_order_relaxed)) return Waited::kCancelled;
-    if (since == 0) since = nowMs();
+    if (since == 0) looked = since = nowMs();
     const timespec slice{0, kSliceMs * 1000000L};
     const bool rung = futexWait(control.bell, bell, &slice);
     if (check(control, &waited)) return waited;
-    if (!rung && child.tryReap()) return check(control, &waited) ? waited : Waited::kEnded;
-    // Also when it rang: a process that rings for nothing must not be waited for without a bound, nor one
-    // whose count goes to and fro.
+    // Also when it rang, or a signal of Node's own cut the sleep short: a process that is dead, or rings for
+    // nothing, or whose count goes to and fro must not be waited for without a bound.
     const uint64_t now = nowMs();
+    if (!rung || now - looked >= kSliceMs) {
+      looked = now;
+      if (child.tryReap()) return check(control, &waited) ? waited : Waited::kEnded;
+    }
     const uint32_t completed = control.completed.load(std::memory_order_acquire);
     if (static_cast<int32_t>(completed - progress) > 0) {
       progress = completed;
       since = now;
     }
-    if (now - since >= timeoutMs) return Waited::kTimeout;
+    if (now - since >= timeoutMs) return child.tryReap() ? Waited::kEnded : Waited::kTimeout;
   }
 }
 
@@ -89,13 +92,21 @@ void Link::gather() {
   if (pin.holders == 0 && !pin.take()) return;
   pin.holders++;
   gathered_ = true;
-  child.moveTo(pin.cpu);
+  child.moveTo(pin.here);
 }
 
 void Link::scatter() {
   if (!gathered_) return;
   gathered_ = false;
   if (--pin.holders == 0) pin.release();
+}
+
+void Link::spread() {
+  scatter();
+  // Where another session keeps the thread on one CPU, what it was allowed before.
+  cpu_set_t cpus = pin.before;
+  if (pin.holders == 0 && sched_getaffinity(0, sizeof cpus, &cpus) != 0) return;
+  child.moveTo(cpus);
 }
 
 Waited Link::waitReady(uint32_t timeoutMs) {

@@ -38,6 +38,8 @@ class Link {
    */
   void gather();
   void scatter();
+  /** Lets the probe process run wherever this thread may, which is let go of. */
+  void spread();
 
  private:
   bool gathered_ = false;

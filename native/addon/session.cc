@@ -54,8 +54,9 @@ const char* stageName(uint32_t stage) {
     case Stage::kGuard: return "protecting the guard page";
     case Stage::kPermission: return "arch_prctl(ARCH_REQ_XCOMP_PERM)";
     case Stage::kSignals: return "installing its signal handlers";
-    default: return "starting";
+    case Stage::kNone: break;
   }
+  return "starting";
 }
 
 Napi::Value exitValue(Napi::Env env, const std::optional<Exit>& ended) {
@@ -165,8 +166,7 @@ bool Session::shut() {
 Napi::Value Session::memory(const Napi::CallbackInfo& info) {
   if (!usable(info.Env())) return info.Env().Undefined();
   if (!memory_.IsEmpty()) return memory_.Value();
-  // From the ring on: the control page is nobody's business above. Offsets stay those of the arena,
-  // so what JavaScript sees starts kPage earlier than its index 0: see arena.first.
+  // From the ring on: the control page is nobody's business above. Index 0 is the arena's offset arena.first.
   auto* keep = new std::shared_ptr<ArenaMap>(link_->arena);
   const ArenaMap& arena = *link_->arena;
   Napi::ArrayBuffer buffer =
@@ -243,8 +243,7 @@ Napi::Value Session::runAsync(const Napi::CallbackInfo& info) {
     return env.Undefined();
   }
   // The thread is free meanwhile, and the probe process runs where there is room.
-  link_->scatter();
-  link_->child.moveTo(-1);
+  link_->spread();
   if (waiter_.busy()) return fail(env, "a wait of this session is under way");
   const Napi::Value promise = waiter_.start(env, link_, target, timeoutMs);
   if (env.IsExceptionPending()) return env.Undefined();

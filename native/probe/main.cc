@@ -80,7 +80,7 @@ int askPermissions(Control& control) {
   return 0;
 }
 
-/** The stack on which the kernel's SIGSEGV for a bad frame is caught. Sized after the permissions. */
+/** The stack on which the kernel's SIGSEGV for a bad frame is caught; as large as any frame of the host needs. */
 int installAlternateStack(const Control& control) {
   const size_t size = control.stackBytes;
   void* at = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -124,7 +124,7 @@ static_assert(sizeof(Control) <= kPage);
 static_assert(std::atomic<uint32_t>::is_always_lock_free);
 
 /** Stages of the probe process's start, for the error that names them. */
-enum class Stage : uint32_t { kNone = 0, kMap = 1, kArena = 2, kGuard = 3, kPermission = 4, kSignals = 5, kParent = 6 };
+enum class Stage : uint32_t { kNone = 0, kGuard = 1, kPermission = 2, kSignals = 3 };
 
 constexpr size_t kRequests = kPage;
 constexpr size_t kOutcomes = kRequests + sizeof(Request) * kRingSlots;

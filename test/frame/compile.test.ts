@@ -191,6 +191,7 @@ describe('what cannot be done is refused, naming operation, field, value and lim
       ),
     ],
     [{ op: 'write', bytes: '00' }, type('edit[1].at must be an integer, not undefined')],
+    [{ op: 'magic2', cleartail: true }, range('edit[1].cleartail is true, but magic2 has only at clearTail')],
     [{ op: 'write', at: -1, bytes: '00' }, range('edit[1].at is -1, must be in 0..4294967295')],
     [{ op: 'write', at: 1.5, bytes: '00' }, type('edit[1].at must be an integer, not 1.5')],
     [{ op: 'write', at: 0 }, type('edit[1].bytes must be a Uint8Array or hexadecimal digits, not undefined')],

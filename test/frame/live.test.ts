@@ -122,6 +122,20 @@ describe('the bytes of a live frame', () => {
     expect(frame.revoke().sentBytes).toBe(end)
   })
 
+  it('between the frame and an edit behind it are cleared: what earlier frames left there is not sent', () => {
+    for (const move of [false, true]) {
+      const frame = live()
+      if (move) frame.move()
+      frame.write(3000, Uint8Array.of(7))
+      expect(frame.read(2700, 301)).toEqual(new Uint8Array(301).fill(7, 300))
+      // Once it is part of the frame it stays.
+      frame.write(2800, Uint8Array.of(8))
+      frame.write(3010, Uint8Array.of(9))
+      expect([...frame.read(2800, 1), ...frame.read(3000, 11)]).toEqual([8, 7, ...new Array(9).fill(0), 9])
+      expect(frame.revoke().sentBytes).toBe(3011)
+    }
+  })
+
   it('that lie about their length stay inside too', () => {
     const where = place()
     const frame = live(where)

@@ -108,7 +108,7 @@ describe('a hostile process', () => {
     const before = descriptors()
     const path = scriptFor(ctx, 'fails')
     expect(() => new (loadNative().Session)(path, shape)).toThrow(
-      /failed at its start: starting: No such file or directory$/,
+      /failed at its start: [^:]+: No such file or directory$/,
     )
     expect(descriptors()).toEqual(before)
     expect(children()).toEqual([])

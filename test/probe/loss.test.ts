@@ -151,7 +151,7 @@ describe('a probe process that hangs', () => {
   })
 
   it('is not one that is slow: what makes progress is waited for', async () => {
-    const probe = session({ timeoutMs: 300 })
+    const probe = session({ timeoutMs: 100 })
     const { pid } = probe
     const requests = new Array(300).fill(slow(probe))
     const kinds = probe.runMany(requests).map(({ kind }) => kind)

@@ -72,7 +72,7 @@ const wrong = (probe: Probe, { request, edit, bad }: Case, seen: Seen): string |
     return 'another edit was made'
   const far = edit.find(op => op.op === 'write')
   if (far?.op === 'write') {
-    const bytes = sent.fpstate.subarray(far.at, far.at + 2000)
+    const bytes = sent.fpstate.subarray(far.at, far.at + far.bytes.length)
     if (Buffer.compare(bytes, far.bytes as Uint8Array) !== 0) return 'another edit was made behind the frame'
   }
   if (bad) return undefined
@@ -82,7 +82,49 @@ const wrong = (probe: Probe, { request, edit, bad }: Case, seen: Seen): string |
   return undefined
 }
 
+/** Loads and edits that tell themselves from all others of other numbers. */
+const marked = (probe: Probe, from: number, count: number, bytes: number): Case[] =>
+  Array.from({ length: count }, (_, i) => {
+    const n = from + i
+    const edit: EditOp[] = [
+      { op: 'write', at: probe.limits.inPlaceBytes - bytes, bytes: new Uint8Array(bytes).fill(n) },
+    ]
+    edit.push({
+      op: 'component',
+      name: 'sse',
+      bytes: randomImage(probe.layout, { seed: -n - 1 }).component('sse'),
+    })
+    const request = probe.prepare({ load: randomImage(probe.layout, { seed: n }), edit })
+    return { request, edit, live: false, bad: false }
+  })
+
 describe('probes unlike each other', () => {
+  it('have each their own edit, also where the memory for edits is too small for all', () => {
+    const probe = session()
+    const wanted = 16_000
+    const room = probe.limits.inPlaceBytes - probe.limits.frameBytes
+    expect(room).toBeGreaterThan(wanted)
+    // Half a ring each, so that every request meets its own slot again.
+    const [few, many] = [marked(probe, 0, 64, 16), marked(probe, 64, 64, wanted)]
+    const more = marked(probe, 200, 300, wanted)
+    for (const cases of [few, many, few, more.slice(0, 64), few, many, few, more, few, many]) {
+      const seen = probe.runMany(cases.map(({ request }) => request))
+      for (const [i, one] of seen.entries()) expect([i, wrong(probe, cases[i]!, one)]).toEqual([i, undefined])
+    }
+  })
+
+  it('have their own result where a slot of the ring was used for a plain loop', () => {
+    const probe = session()
+    const [other, one] = marked(probe, 0, 2, 16)
+    // Everything is in its place in the shared memory, and stays there.
+    probe.runMany(new Array(128).fill(one!.request))
+    probe.runMany(new Array(128).fill(other!.request))
+    expect(probe.plainLoop(one!.request, 10, false)).toBeGreaterThan(0)
+    probe.runMany(new Array(127).fill(other!.request))
+    // The slot that the plain loop had.
+    expect(wrong(probe, one!, probe.runSync(one!.request))).toBeUndefined()
+  })
+
   it('have each their own result', { timeout: 60_000 }, async () => {
     const probe = session()
     const cases = casesFor(probe, 420)

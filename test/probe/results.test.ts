@@ -1,6 +1,6 @@
 /** Results are what was asked for, are copies, and stay good; those that are lent do not. */
 import { beforeEach, describe, expect, it } from 'vitest'
-import type { Seen } from '../../lib/probe/result.ts'
+import type { Seen, Signalled } from '../../lib/probe/result.ts'
 import type { Probe } from '../../lib/probe/session.ts'
 import type { XsaveImage } from '../../lib/xstate/image.ts'
 import { randomImage } from '../../lib/xstate/random.ts'
@@ -169,6 +169,7 @@ describe('results that are lent', () => {
     probe.runEach([{ edit }, {}], seen => kept.push(seen))
     expect(kept.map(({ kind }) => kind)).toEqual(['signal', 'returned'])
     for (const seen of kept) expect(() => recorded(seen).after).toThrow(lapsed)
+    expect(() => (kept[0] as Signalled).signal).toThrow(lapsed)
   })
 
   it('a visitor may start nothing in its session', () => {
