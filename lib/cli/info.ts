@@ -10,7 +10,7 @@ Examples:
 
 const info = async ({ json }: { readonly json?: true }): Promise<void> => {
   const [{ observeHost }, { infoJson, infoText }] = await Promise.all([
-    import('../harness/run.ts'),
+    import('../harness/observe.ts'),
     import('../report/info.ts'),
   ])
   const observed = await observeHost()

@@ -63,7 +63,7 @@ const render = async (bundle: Bundle, format: Format, style: Style): Promise<str
 const list = async (names: readonly string[], { format, output }: RunFlags): Promise<number> => {
   if (format === 'ktap') throw new UsageError('--list is printed as pretty or json, not as ktap')
   if (output !== undefined) throw new UsageError('--list is printed: --output is for results')
-  const { listSelftests } = await import('../harness/run.ts')
+  const { listSelftests } = await import('../harness/listing.ts')
   const { selectListing } = await import('./select.ts')
   const listings = selectListing(await listSelftests(), names)
   if (format === 'json') {

@@ -1,6 +1,6 @@
 /** Narrowing the list of selftests by the same names that a run takes. */
 import { matcher } from '../harness/ids.ts'
-import type { Listing } from '../harness/run.ts'
+import type { Listing } from '../harness/listing.ts'
 import { UsageError } from './errors.ts'
 
 /** A pattern may name a case's abi and components too; a list knows selftests and cases alone. */

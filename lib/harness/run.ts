@@ -2,21 +2,21 @@
 import { type Generation, type GenerationId, generationOf, generations } from '../contract/generations.ts'
 import { type RuleId, ruleOf } from '../contract/rules.ts'
 import { treatmentText } from '../contract/treatment.ts'
-import { type Demands, judge, tellingRules } from '../contract/verdict.ts'
+import { type Demands, judge } from '../contract/verdict.ts'
 import { outOfRange } from '../errors.ts'
-import { type OpenOptions, openSync, type Probe, permissible } from '../probe/session.ts'
+import type { Probe } from '../probe/session.ts'
 import { toolVersion } from '../version.ts'
-import type { ComponentName } from '../xstate/components.ts'
-import { type HostCpu, readHostCpu } from '../xstate/host.ts'
-import type { Layout } from '../xstate/layout.ts'
+import { readHostCpu } from '../xstate/host.ts'
 import { type Execution, executeCase } from './execute.ts'
 import { describeHost, describeKernel, fingerprintKernel, readTaint } from './host.ts'
 import { matcher } from './ids.ts'
-import { abi, type PlannedCase, planCases, planLacking, planWithoutXsave, type SkippedCase } from './plan.ts'
+import { abi, type PlannedCase, type SkippedCase } from './plan.ts'
 import { reproOf } from './repro.ts'
-import type { Bundle, CaseResult, HostResult, KernelResult } from './results.ts'
-import type { CaseContext, Selftest } from './selftest.ts'
+import type { Bundle, CaseResult, KernelResult } from './results.ts'
+import type { CaseContext } from './selftest.ts'
 import { loadSelftests } from './selftests.ts'
+import { planAll, Sessions } from './sessions.ts'
+import { harmed, heldIn, unlooked, untold } from './whole-run.ts'
 
 export interface RunOptions {
   /** Names of selftests, ids, or beginnings of ids up to a slash; `*` stands for anything. Empty: all. */
@@ -109,19 +109,6 @@ const select = <T extends { readonly id: string }>(
   return patterns.length === 0 ? [...cases] : cases.filter(({ id }) => matchers.some(matches => matches(id)))
 }
 
-const heldIn = (baseline: Bundle | null): Set<RuleId> => {
-  const held = new Set<RuleId>()
-  const lost = new Set<RuleId>()
-  for (const { rules, verdict } of baseline?.cases ?? []) {
-    for (const rule of rules) {
-      if (verdict === 'pass') held.add(rule)
-      else if (verdict !== 'skip') lost.add(rule)
-    }
-  }
-  for (const rule of lost) held.delete(rule)
-  return held
-}
-
 const requirable = generations.filter(({ harm }) => harm === undefined).map(({ id }) => id)
 
 const checkRequire = (id: GenerationId | null): Generation | null => {
@@ -130,56 +117,6 @@ const checkRequire = (id: GenerationId | null): Generation | null => {
   if (generation.harm !== undefined) throw outOfRange('require', id, `must be one of ${requirable.join(' ')}`)
   return generation
 }
-
-/** A failure of the run as a whole. */
-const failureOf = (selftest: string, name: string, reason: string, expected: string): CaseResult => ({
-  id: `${selftest}/${name}/${abi}/all`,
-  selftest,
-  case: name,
-  abi,
-  components: [],
-  placement: 'stack',
-  rules: [],
-  verdict: 'fail',
-  reason,
-  observed: '',
-  expected,
-  durationUs: 0,
-  repro: null,
-})
-
-const executedRules = (cases: readonly CaseResult[]): ReadonlySet<RuleId> =>
-  new Set(cases.filter(({ verdict }) => verdict !== 'skip').flatMap(({ rules }) => rules))
-
-/** `--require` where no case that was run could tell the generation from others is no success. */
-const untold = (require: Generation | null, cases: readonly CaseResult[]): CaseResult[] => {
-  if (require === null) return []
-  const telling = tellingRules(require)
-  if ([...executedRules(cases)].some(rule => telling.has(rule))) return []
-  const reason = `no case that was run could tell ${require.id} from other generations`
-  return [failureOf('require', require.id, reason, `a case that tells ${require.id}`)]
-}
-
-/** Nor is a whole run that could not look at a rule which held in the baseline. */
-const unlooked = (held: ReadonlySet<RuleId>, cases: readonly CaseResult[]): CaseResult[] => {
-  const executed = executedRules(cases)
-  return [...held]
-    .filter(rule => !executed.has(rule))
-    .map(rule =>
-      failureOf(
-        'baseline',
-        rule,
-        'the rule held in the baseline, and no case of this run could tell',
-        'a case that tells',
-      ),
-    )
-}
-
-/** A kernel that harms never passes, whatever was selected. */
-const harmed = ({ id, harm }: Generation, cases: readonly CaseResult[]): CaseResult[] =>
-  harm === undefined || cases.some(({ verdict }) => verdict === 'fail')
-    ? []
-    : [failureOf('kernel', id, harm, 'a kernel that loses nothing silently')]
 
 const versionOf = (release: string): [number, number] | null => {
   const found = /^(\d+)\.(\d+)/.exec(release)
@@ -200,62 +137,6 @@ const warningsFor = (kernel: KernelResult): string[] => {
 
 const abortIfAsked = (signal: AbortSignal | undefined): void => {
   if (signal?.aborted === true) throw signal.reason ?? new Error('aborted')
-}
-
-/** The sessions of a run: the plain one, and one with each permission that the host's kernel can give. */
-class Sessions {
-  readonly #open = new Map<string, Probe | string>()
-
-  /** The session, or why there is none. */
-  get(permissions: readonly ComponentName[]): Probe | string {
-    const key = permissions.join('+')
-    const known = this.#open.get(key)
-    if (known !== undefined) return known
-    const opened = this.#try({ permissions })
-    this.#open.set(key, opened)
-    return opened
-  }
-
-  #try(options: OpenOptions): Probe | string {
-    if (options.permissions?.length === 0) return openSync(options)
-    try {
-      return openSync(options)
-    } catch (error) {
-      // Whoever runs us may be refused what the kernel gives others.
-      return (error as Error).message
-    }
-  }
-
-  async close(): Promise<void> {
-    for (const session of this.#open.values()) if (typeof session !== 'string') await session.close()
-  }
-}
-
-interface Plan {
-  readonly cases: readonly (PlannedCase | SkippedCase)[]
-}
-
-const planAll = (selftests: readonly Selftest[], sessions: Sessions, cpu: HostCpu): Plan => {
-  const plain = sessions.get([]) as Probe
-  if (!plain.layout.xsave) return { cases: selftests.flatMap(planWithoutXsave) }
-  const permitted = permissible(cpu)
-  const more = permitted.length === 0 ? null : sessions.get(permitted)
-  const has = new Set(plain.layout.extended.map(({ name }) => name))
-  if (more !== null && typeof more !== 'string') {
-    for (const name of permitted) if (more.layout.has(name)) has.add(name)
-  }
-  const cases = selftests.flatMap(one => [
-    ...planCases(one, { layout: plain.layout, permissions: [] }),
-    ...(more === null || typeof more === 'string'
-      ? []
-      : planCases(one, { layout: more.layout, permissions: permitted })),
-    ...planLacking(one, cpu, plain.expected, has).map(skip =>
-      typeof more === 'string' && permitted.includes(skip.components[0] as ComponentName)
-        ? { ...skip, reason: `its permission was refused: ${more}` }
-        : skip,
-    ),
-  ])
-  return { cases }
 }
 
 /**
@@ -307,47 +188,5 @@ export const runSelftests = async (options: RunOptions): Promise<Bundle> => {
     }
   } finally {
     await sessions.close()
-  }
-}
-
-/** What a selftest has to offer, without running it: works on any machine. */
-export interface Listing {
-  readonly selftest: string
-  readonly summary: string
-  readonly cases: readonly {
-    readonly name: string
-    readonly summary: string
-    /** Empty where the rule depends on the components. */
-    readonly rules: readonly RuleId[]
-    readonly commit: string
-  }[]
-}
-
-export const listSelftests = async (): Promise<readonly Listing[]> =>
-  (await loadSelftests()).map(({ name, summary, cases }) => ({
-    selftest: name,
-    summary,
-    cases: Object.entries(cases).map(([caseName, { summary, rule, commit }]) => ({
-      name: caseName,
-      summary,
-      rules: typeof rule === 'string' ? [rule] : [],
-      commit,
-    })),
-  }))
-
-/** For `sigframe info`: the host, its layout, and the kernel's generation. @throws NativeUnavailableError */
-export const observeHost = async (): Promise<{
-  host: HostResult
-  kernel: KernelResult | null
-  layout: Layout
-  sw: Probe['sw']
-}> => {
-  const cpu = readHostCpu()
-  const probe = openSync()
-  try {
-    const kernel = describeKernel(fingerprintKernel(probe), readTaint())
-    return { host: describeHost(cpu, probe), kernel, layout: probe.layout, sw: probe.sw }
-  } finally {
-    await probe.close()
   }
 }

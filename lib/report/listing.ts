@@ -1,5 +1,5 @@
 /** What there is to run, for people. */
-import type { Listing } from '../harness/run.ts'
+import type { Listing } from '../harness/listing.ts'
 import { labelled, type Style } from './style.ts'
 import { widthOf } from './text.ts'
 

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { ExplainedError, errorText, exitCodeFor, UsageError } from '../../lib/cli/errors.ts'
 import { formatFor } from '../../lib/cli/run.ts'
 import { selectListing } from '../../lib/cli/select.ts'
-import type { Listing } from '../../lib/harness/run.ts'
+import type { Listing } from '../../lib/harness/listing.ts'
 import { BundleError } from '../../lib/report/bundle.ts'
 
 const unavailable = Object.assign(new Error('no addon'), { name: 'NativeUnavailableError' })

@@ -1,8 +1,10 @@
 /** Runs on the kernel that is there: what it finds is its business, how it is reported is ours. */
 import { beforeAll, describe, expect, test } from 'vitest'
 import { generationOf } from '../../lib/contract/generations.ts'
+import { listSelftests } from '../../lib/harness/listing.ts'
+import { observeHost } from '../../lib/harness/observe.ts'
 import { type Bundle, type CaseResult, countVerdicts, exitCodeOf } from '../../lib/harness/results.ts'
-import { listSelftests, observeHost, runSelftests } from '../../lib/harness/run.ts'
+import { runSelftests } from '../../lib/harness/run.ts'
 import { nativeProblem } from '../../lib/native.ts'
 
 const problem = nativeProblem()

@@ -1,6 +1,6 @@
 import picocolors from 'picocolors'
 import { expect, test } from 'vitest'
-import type { Listing } from '../../lib/harness/run.ts'
+import type { Listing } from '../../lib/harness/listing.ts'
 import { listingText } from '../../lib/report/listing.ts'
 import { widthOf } from '../../lib/report/text.ts'
 

@@ -1,0 +1,62 @@
+/** The sessions that a run needs, and the cases that each of them can have. */
+import { type OpenOptions, openSync, type Probe, permissible } from '../probe/session.ts'
+import type { ComponentName } from '../xstate/components.ts'
+import type { HostCpu } from '../xstate/host.ts'
+import { type PlannedCase, planCases, planLacking, planWithoutXsave, type SkippedCase } from './plan.ts'
+import type { Selftest } from './selftest.ts'
+
+/** The sessions of a run: the plain one, and one with each permission that the host's kernel can give. */
+export class Sessions {
+  readonly #open = new Map<string, Probe | string>()
+
+  /** The session, or why there is none. */
+  get(permissions: readonly ComponentName[]): Probe | string {
+    const key = permissions.join('+')
+    const known = this.#open.get(key)
+    if (known !== undefined) return known
+    const opened = this.#try({ permissions })
+    this.#open.set(key, opened)
+    return opened
+  }
+
+  #try(options: OpenOptions): Probe | string {
+    if (options.permissions?.length === 0) return openSync(options)
+    try {
+      return openSync(options)
+    } catch (error) {
+      // Whoever runs us may be refused what the kernel gives others.
+      return (error as Error).message
+    }
+  }
+
+  async close(): Promise<void> {
+    for (const session of this.#open.values()) if (typeof session !== 'string') await session.close()
+  }
+}
+
+interface Plan {
+  readonly cases: readonly (PlannedCase | SkippedCase)[]
+}
+
+export const planAll = (selftests: readonly Selftest[], sessions: Sessions, cpu: HostCpu): Plan => {
+  const plain = sessions.get([]) as Probe
+  if (!plain.layout.xsave) return { cases: selftests.flatMap(planWithoutXsave) }
+  const permitted = permissible(cpu)
+  const more = permitted.length === 0 ? null : sessions.get(permitted)
+  const has = new Set(plain.layout.extended.map(({ name }) => name))
+  if (more !== null && typeof more !== 'string') {
+    for (const name of permitted) if (more.layout.has(name)) has.add(name)
+  }
+  const cases = selftests.flatMap(one => [
+    ...planCases(one, { layout: plain.layout, permissions: [] }),
+    ...(more === null || typeof more === 'string'
+      ? []
+      : planCases(one, { layout: more.layout, permissions: permitted })),
+    ...planLacking(one, cpu, plain.expected, has).map(skip =>
+      typeof more === 'string' && permitted.includes(skip.components[0] as ComponentName)
+        ? { ...skip, reason: `its permission was refused: ${more}` }
+        : skip,
+    ),
+  ])
+  return { cases }
+}
