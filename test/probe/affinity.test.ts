@@ -72,7 +72,11 @@ describe('a session with pin', () => {
     ]) {
       const probes = Array.from({ length: 3 }, () => session({ pin: true }))
       for (const probe of probes) returned(probe.runSync({ edit: () => undefined }))
-      for (const i of order) await probes[i]!.close()
+      const pinned = allowed('self')
+      for (const i of order) {
+        expect([order, i, allowed('self')]).toEqual([order, i, pinned])
+        await probes[i]!.close()
+      }
       expect([order, allowed('self')]).toEqual([order, before])
     }
   })

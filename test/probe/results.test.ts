@@ -88,6 +88,15 @@ describe('results', () => {
     expect(kept.findIndex(seen => !returned(seen).state('sse').restored)).toBe(-1)
   })
 
+  it('say of the registers what was in them this time: nothing is left of the probe that had the place before', () => {
+    const probe = session()
+    const bits = (): Set<bigint> =>
+      new Set(probe.runMany(new Array(128).fill({})).map(seen => returned(seen).after.xstateBv))
+    const before = bits()
+    probe.runMany(images(probe, 128).map(load => ({ load })))
+    expect(bits()).toEqual(before)
+  })
+
   it('are copies: what a caller does to one image changes no other', () => {
     const probe = session()
     const seen = returned(probe.runSync({ load: images(probe, 1)[0]! }))

@@ -94,6 +94,19 @@ describe.concurrent('a stuck process', () => {
     await tracer.detach()
   })
 
+  it('lets a run that would wait for hours go when the session is closed', async ctx => {
+    const probe = session({ timeoutMs: 3_600_000 }, ctx)
+    const { pid } = probe
+    const tracer = await trace(ctx, pid)
+    process.kill(pid, 'SIGSTOP')
+    const run = probe.run({})
+    run.catch(() => undefined)
+    await new Promise(resolve => setTimeout(resolve, 20))
+    await probe.close()
+    await expect(run).rejects.toThrow(/^the session (is|was) closed/)
+    await tracer.detach()
+  })
+
   it('that died by itself is told as one that made no progress', async ctx => {
     const probe = session({ timeoutMs }, ctx)
     const { pid } = probe
