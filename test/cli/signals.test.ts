@@ -33,7 +33,7 @@ describe.skipIf(!canProbe)('a signal while frames are under way', () => {
     const sent = performance.now()
     child.kill(signal)
     expect(await end).toEqual({ code: null, signal, stdout: '', stderr: '' })
-    expect(performance.now() - sent).toBeLessThan(2000)
+    expect(performance.now() - sent).toBeLessThan(15_000)
     await until(() => !existsSync(`/proc/${probe}`))
   })
 
