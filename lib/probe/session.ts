@@ -283,7 +283,8 @@ export class Probe {
       if (end.lost !== null && this.#process === process) exit = this.#forget().end()
     }
     if (this.#closed) throw new Error(closedMeanwhile)
-    if (end.lost === null) return end.completed
+    // One that claims to have done all, and is lost, has left no probe without a result.
+    if (end.lost === null || end.completed === chunk.count) return end.completed
     this.#tell(sink, this.#lost(end.lost, process.pid, exit), from + end.completed)
     return end.completed + 1
   }
@@ -429,7 +430,8 @@ export class Probe {
     if (this.#closed) throw new Error(closedMeanwhile)
     this.#collect(process, requests, from, chunk, end.completed, seen => results.push(seen))
     if (end.lost === null) return
-    results.push(this.#lost(end.lost, process.pid, await this.#forget().endAsync()))
+    const exit = await this.#forget().endAsync()
+    if (end.completed < chunk.count) results.push(this.#lost(end.lost, process.pid, exit))
   }
 
   /**

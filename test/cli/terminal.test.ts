@@ -117,7 +117,7 @@ describe.skipIf(!canProbe || !hasScript)('on a real terminal', () => {
   })
 
   test('what takes long tells how far it is, and takes the line away', () => {
-    const text = onTerminal(80, 'bench --seconds 1.5')
+    const text = onTerminal(80, 'bench --seconds 4')
     expect(text).toMatch(/\r.{3}measuring: \d+ %/)
     expect(text.slice(text.lastIndexOf('measuring'))).toMatch(/^measuring: \d+ %\r.{3}.*Host/)
   })

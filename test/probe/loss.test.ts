@@ -11,7 +11,7 @@ beforeEach(needsProbes)
 
 const died = (signal: string) => ({ kind: 'died', signal, code: null })
 
-/** A probe that takes milliseconds: what happens during it happens to it. */
+/** A probe that takes most of a millisecond. */
 const slow = (probe: Probe): DataRequest => ({
   edit: new Array(4000).fill({ op: 'fill', at: 0, length: probe.limits.inPlaceBytes, value: 0 }),
 })
@@ -60,9 +60,9 @@ describe('a probe process that dies', () => {
   it('during a batch: one probe is lost, those before and after it are not', async () => {
     const probe = session()
     const { pid } = probe
-    const requests = [{}, {}, ...new Array(100).fill(slow(probe)), {}, {}]
+    const requests = [{}, {}, ...new Array(800).fill(probe.prepare(slow(probe))), {}, {}]
     const run = probe.run(requests)
-    await new Promise(resolve => setTimeout(resolve, 30))
+    await new Promise(resolve => setTimeout(resolve, 20))
     process.kill(pid, 'SIGKILL')
     const seen = await run
     expect(seen).toHaveLength(requests.length)
@@ -140,23 +140,28 @@ describe('a probe process that hangs', () => {
   it('in the middle of a batch: the others have their results', async () => {
     const probe = session({ timeoutMs })
     const { pid } = probe
-    const requests = new Array(100).fill(slow(probe))
-    const run = probe.run(requests)
-    await new Promise(resolve => setTimeout(resolve, 30))
+    const run = probe.run(new Array(800).fill(probe.prepare(slow(probe))))
+    await new Promise(resolve => setTimeout(resolve, 20))
     process.kill(pid, 'SIGSTOP')
     const kinds = (await run).map(({ kind }) => kind)
     expect(kinds.filter(kind => kind === 'timeout')).toHaveLength(1)
-    expect(kinds.filter(kind => kind === 'returned')).toHaveLength(requests.length - 1)
+    expect(kinds.filter(kind => kind === 'returned')).toHaveLength(799)
     healthy(probe, pid)
   })
 
   it('is not one that is slow: what makes progress is waited for', async () => {
-    const probe = session({ timeoutMs: 100 })
+    const probe = session({ timeoutMs: 400 })
     const { pid } = probe
-    // Handed over together, so that one wait is for all of them.
-    const requests = new Array(256).fill(probe.prepare(slow(probe)))
-    const kinds = probe.runMany(requests).map(({ kind }) => kind)
-    expect(kinds).toEqual(new Array(256).fill('returned'))
+    // Handed over together, so that one wait is for all of them, and far longer than the timeout.
+    const run = probe.run(new Array(128).fill(probe.prepare(slow(probe))))
+    for (let i = 0; i < 12; i++) {
+      process.kill(pid, 'SIGSTOP')
+      await new Promise(resolve => setTimeout(resolve, 60))
+      process.kill(pid, 'SIGCONT')
+      await new Promise(resolve => setTimeout(resolve, 2))
+    }
+    const kinds = (await run).map(({ kind }) => kind)
+    expect(kinds).toEqual(new Array(128).fill('returned'))
     expect(probe.pid).toBe(pid)
   })
 

@@ -60,7 +60,7 @@ describe('sessions of one thread', () => {
     const turning = setInterval(() => {
       turns += 1
     }, 1)
-    const run = probe.run(new Array(60).fill({ edit }))
+    const run = probe.run(new Array(600).fill(probe.prepare({ edit })))
     await run
     clearInterval(turning)
     expect(turns).toBeGreaterThan(3)
@@ -69,12 +69,12 @@ describe('sessions of one thread', () => {
   it('refuse what would have to wait for a run', async () => {
     const probe = session()
     const edit = new Array(4000).fill({ op: 'fill', at: 0, length: probe.limits.inPlaceBytes, value: 0 })
-    const run = probe.run(new Array(30).fill({ edit }))
+    const run = probe.run(new Array(600).fill(probe.prepare({ edit })))
     await new Promise(resolve => setImmediate(resolve))
     const busy = new Error('a run of this session is under way: await it first')
     expect(() => probe.runSync()).toThrow(busy)
     expect(() => probe.runMany([{}])).toThrow(busy)
-    expect(await run).toHaveLength(30)
+    expect(await run).toHaveLength(600)
     returned(probe.runSync())
   })
 })

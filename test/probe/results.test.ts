@@ -251,10 +251,8 @@ describe('after close()', () => {
 
   it('a run that was under way is rejected', async () => {
     const probe = session()
-    const slow = Array.from({ length: 2000 }, () => ({
-      edit: [{ op: 'fill', at: 0, length: 20000, value: 0 }] as const,
-    }))
-    const run = probe.run(slow)
+    const edit = new Array(4000).fill({ op: 'fill', at: 0, length: probe.limits.inPlaceBytes, value: 0 })
+    const run = probe.run(new Array(3000).fill(probe.prepare({ edit })))
     const queued = probe.run({})
     run.catch(() => undefined)
     queued.catch(() => undefined)
