@@ -59,6 +59,18 @@ const char* stageName(uint32_t stage) {
   return "starting";
 }
 
+/** Why there are no 32-bit frames, or null where there are. */
+Napi::Value ia32Lack(Napi::Env env, const Control& control) {
+  const int error = control.ia32Error;
+  switch (static_cast<Ia32Need>(control.ia32Need)) {
+    case Ia32Need::kNone: return env.Null();
+    case Ia32Need::kLowArena: return Napi::String::New(env, "there is no room for the frames below 4 GiB");
+    case Ia32Need::kInt80: return Napi::String::New(env, "this kernel has no IA32 emulation, or does not let it be used");
+    case Ia32Need::kSigaction: break;
+  }
+  return Napi::String::New(env, std::string("32-bit rt_sigaction: ") + strerror(error));
+}
+
 Napi::Value exitValue(Napi::Env env, const std::optional<Exit>& ended) {
   if (!ended) return env.Undefined();
   Napi::Object result = Napi::Object::New(env);
@@ -188,6 +200,7 @@ Napi::Value Session::describe(const Napi::CallbackInfo& info) {
   result.Set("pid", Napi::Number::New(env, link_->child.pid()));
   result.Set("base", Napi::BigInt::New(env, control.base));
   result.Set("permitted", Napi::BigInt::New(env, control.permitted));
+  result.Set("ia32Lack", ia32Lack(env, control));
   const auto number = [&](const char* name, uint32_t value) { result.Set(name, Napi::Number::New(env, value)); };
   number("stack", control.stack);
   number("stackBytes", control.stackBytes);

@@ -1,5 +1,6 @@
 // Edits as data: the closed list of operations of shared/arena.h, executed in the signal handler.
 #include "probe/fire.h"
+#include "probe/frame.h"
 #include "probe/state.h"
 
 namespace sigframe {
@@ -15,53 +16,70 @@ void combine(uint8_t* at, OpCode code, uint64_t value) {
   __builtin_memcpy(at, &word, sizeof word);
 }
 
+/** Where the bytes of an operation lie, all of them within what it may change. */
+uint8_t* locate(const Op& op, const Frame& frame, const uint8_t* limit) {
+  switch (op.region) {
+    case Region::kArea:
+      if (uint64_t{op.at} + op.length > static_cast<uint64_t>(limit - frame.fpstate)) break;
+      return frame.fpstate + op.at;
+    case Region::kFsave:
+      if (uint64_t{op.at} + op.length > frame.shape->fsaveBytes) break;
+      return frame.fpstate - frame.shape->fsaveBytes + op.at;
+    case Region::kHead:
+      if (uint8_t* at = frame.inHead(op.at, op.length)) return at;
+      break;
+  }
+  quit(84);
+}
+
 }  // namespace
 
-uint8_t* applyOps(ucontext_t* context, uint8_t* fpstate) {
+void applyOps(Frame* frame) {
   const Control& control = *g.control;
   uint8_t* const spare = g.arena + control.spare;
   // Where the edited bytes may lie: on the stack first, in the spare buffer once moved.
   uint8_t* limit = g.arena + control.stack + control.stackBytes;
   const Op* op = reinterpret_cast<const Op*>(g.arena + g.request->ops);
   for (const Op* end = op + g.request->opCount; op != end; ++op) {
-    const uint64_t room = static_cast<uint64_t>(limit - fpstate);
-    const bool inside = uint64_t{op->at} + op->length <= room;
     switch (op->code) {
       case OpCode::kWrite:
-        if (!inside || !inArena(op->payload, op->length)) quit(84);
-        copyBytes(fpstate + op->at, g.arena + op->payload, op->length);
+        if (!inArena(op->payload, op->length)) quit(84);
+        copyBytes(locate(*op, *frame, limit), g.arena + op->payload, op->length);
         break;
       case OpCode::kAnd:
       case OpCode::kOr:
-      case OpCode::kXor:
-        if (!inside) quit(84);
-        if (op->length == 8) combine<uint64_t>(fpstate + op->at, op->code, op->value);
-        if (op->length == 4) combine<uint32_t>(fpstate + op->at, op->code, op->value);
+      case OpCode::kXor: {
+        uint8_t* at = locate(*op, *frame, limit);
+        if (op->length == 8) combine<uint64_t>(at, op->code, op->value);
+        if (op->length == 4) combine<uint32_t>(at, op->code, op->value);
+        if (op->length == 2) combine<uint16_t>(at, op->code, op->value);
         break;
+      }
       case OpCode::kFill:
-        if (!inside) quit(84);
-        fillBytes(fpstate + op->at, static_cast<uint8_t>(op->value), op->length);
+        fillBytes(locate(*op, *frame, limit), static_cast<uint8_t>(op->value), op->length);
         break;
       case OpCode::kMove: {
+        const auto room = static_cast<uint64_t>(limit - frame->fpstate);
         if (op->length > room || uint64_t{op->at} + op->length > control.spareBytes) quit(84);
-        copyBytes(spare + op->at, fpstate, op->length);
-        fpstate = spare + op->at;
+        const uint32_t before = frame->shape->fsaveBytes;
+        copyBytes(spare + op->at - before, frame->fpstate - before, before + op->length);
         limit = spare + control.spareBytes;
-        context->uc_mcontext.fpregs = reinterpret_cast<fpregset_t>(fpstate);
+        frame->pointTo(spare + op->at);
         break;
       }
       case OpCode::kPointer:
-        context->uc_mcontext.fpregs = reinterpret_cast<fpregset_t>(op->value);
+        frame->setPointer(op->value);
         break;
       case OpCode::kOffset:
-        context->uc_mcontext.fpregs =
-            reinterpret_cast<fpregset_t>(reinterpret_cast<uint64_t>(context->uc_mcontext.fpregs) + op->value);
+        frame->setPointer(frame->pointer() + op->value);
+        break;
+      case OpCode::kPages:
+        if (!g.isolated) quit(84);
         break;
       default:
         quit(84);
     }
   }
-  return fpstate;
 }
 
 }  // namespace sigframe

@@ -5,45 +5,53 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <csignal>
-#include <initializer_list>
 
+#include "probe/actions.h"
 #include "probe/fire.h"
 #include "probe/state.h"
 
 namespace sigframe {
 namespace {
 
-// The kernel's struct sigaction: glibc's wrapper installs its own restorer.
-struct KernelSigaction {
-  const void* handler;
-  unsigned long flags;
-  void (*restorer)();
-  unsigned long mask;
-};
-constexpr unsigned long kSaRestorer = 0x04000000;
+/** Whether the probe's signal can have come here: from behind the load to behind the raise. */
+bool isRaised(uintptr_t rip) {
+  const auto at = [](const char* label) { return reinterpret_cast<uintptr_t>(label); };
+  if (rip == at(sigframe_fire32_raised)) return true;
+  return rip > at(sigframe_fire64_load) && rip != at(sigframe_fire64_load_fx) && rip <= at(sigframe_fire64_raised);
+}
 
 Where whereOf(Phase phase, uintptr_t rip) {
   const auto at = [rip](const char* label) { return rip == reinterpret_cast<uintptr_t>(label); };
-  const bool raised = at(sigframe_fire64_raised);
   if (phase == Phase::kArmed && (at(sigframe_fire64_load) || at(sigframe_fire64_load_fx))) return Where::kLoad;
-  if (phase == Phase::kArmed && raised) return Where::kDelivery;
+  if (phase == Phase::kArmed && isRaised(rip)) return Where::kDelivery;
   // The kernel has restored RIP from the frame by the time it finds the fpstate bad.
-  if (phase == Phase::kReturning && raised) return Where::kSigreturn;
-  return Where::kNone;
+  if (phase == Phase::kReturning && isRaised(rip)) return Where::kSigreturn;
+  return phase == Phase::kReturning && g.isolated ? Where::kAfter : Where::kNone;
+}
+
+/** A frame may have brought segments with which no user code can go on: in a fork that ends, ours will do. */
+void mendSegments(ucontext_t* context) {
+  constexpr greg_t kUserCs = 0x33, kUserDs = 0x2b;  // arch/x86/include/asm/segment.h
+  constexpr greg_t kSelector = 0xffff;
+  auto& registers = context->uc_mcontext.gregs;
+  if (registers[REG_RIP] == reinterpret_cast<greg_t>(sigframe_fire32_raised)) return;
+  registers[REG_CSGSFS] = (registers[REG_CSGSFS] & (kSelector << 16 | kSelector << 32)) | kUserCs | kUserDs << 48;
 }
 
 void dieOf(int signal) {
-  KernelSigaction byDefault{};
-  syscall(SYS_rt_sigaction, signal, &byDefault, nullptr, sizeof byDefault.mask);
+  setDefaultAction(signal);
   syscall(SYS_tgkill, getpid(), static_cast<pid_t>(syscall(SYS_gettid)), signal);
 }
+
+}  // namespace
 
 void onFault(int signal, siginfo_t* info, void* opaque) {
   auto* context = static_cast<ucontext_t*>(opaque);
   auto& rip = context->uc_mcontext.gregs[REG_RIP];
-  const Where where = whereOf(g.phase, static_cast<uintptr_t>(rip));
+  Where where = whereOf(phaseNow(), static_cast<uintptr_t>(rip));
+  // The kernel's own refusals say SI_KERNEL; a trap at the same address is the first step after the return.
+  if (where == Where::kSigreturn && g.isolated && info->si_code != SI_KERNEL) where = Where::kAfter;
   Outcome& outcome = *g.outcome;
   if (where == Where::kNone || outcome.faults++ != 0) return dieOf(signal);
   outcome.ending = Ending::kSignal;
@@ -52,23 +60,9 @@ void onFault(int signal, siginfo_t* info, void* opaque) {
   outcome.siCode = info->si_code;
   outcome.siAddr = reinterpret_cast<uint64_t>(info->si_addr);
   if (where == Where::kLoad) rip = reinterpret_cast<greg_t>(sigframe_fire64_skip);
-}
-
-template <typename Handler>
-int install(int signal, Handler* handler, unsigned long flags) {
-  KernelSigaction action{reinterpret_cast<const void*>(handler), flags | kSaRestorer, sigframe_restorer64, 0};
-  return syscall(SYS_rt_sigaction, signal, &action, nullptr, sizeof action.mask) == 0 ? 0 : errno;
-}
-
-}  // namespace
-
-int installSignals() {
-  if (int error = install(SIGUSR1, sigframe_entry64, SA_SIGINFO)) return error;
-  if (int error = install(SIGUSR2, sigframe_plain_entry64, SA_SIGINFO)) return error;
-  for (int signal : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS}) {
-    if (int error = install(signal, onFault, SA_SIGINFO | SA_ONSTACK | SA_NODEFER)) return error;
-  }
-  return 0;
+  // Wherever the frame led, there is no way back.
+  if (where == Where::kAfter) quit(0);
+  if (g.isolated) mendSegments(context);
 }
 
 }  // namespace sigframe

@@ -1,4 +1,4 @@
-// What the assembly of fire64.S and the C++ around it share. Offsets are checked below.
+// What the assembly of fire64.S and fire32.S and the C++ around it share. Offsets are checked below.
 #pragma once
 
 #include <cstddef>
@@ -6,7 +6,15 @@
 
 namespace sigframe {
 
-/** The registers' way through one probe. Read by fire64.S at the offsets asserted here. */
+/** What the assembly does to have a signal, or a frame restored. */
+enum class How : uint32_t {
+  kSyscall = 0,  // the system call `number`
+  kCode32 = 1,   // tgkill by int $0x80, from 32-bit code
+  kInt80 = 2,    // the 32-bit system call `number` by int $0x80, from 64-bit code
+  kSpin = 3,     // nothing but to wait until `fired`, at most `spins` times
+};
+
+/** The registers' way through one probe. Read by the assembly at the offsets asserted here. */
 struct Fire {
   uint64_t stack;   // RSP at the moment of the raise; the frame goes below it
   uint64_t load;    // image that XRSTOR loads before the raise
@@ -18,11 +26,21 @@ struct Fire {
   uint32_t tid;
   uint32_t signal;
   uint32_t fxsave;  // non-zero: this CPU or kernel has no XSAVE
+  How how;
+  uint32_t openKeys;        // non-zero: the handler opens all protection keys before it touches the frame
+  volatile uint32_t armed;  // set once the registers are loaded
+  volatile uint32_t fired;  // set by the handler
+  uint64_t number;
+  uint64_t arguments[5];
+  uint32_t spins;
+  uint32_t cleanFlags;  // non-zero: EFLAGS may come back with DF and AC set
 };
 static_assert(offsetof(Fire, stack) == 0 && offsetof(Fire, load) == 8 && offsetof(Fire, after) == 16 &&
               offsetof(Fire, poison) == 24 && offsetof(Fire, rfbm) == 32 && offsetof(Fire, savedRsp) == 40 &&
               offsetof(Fire, tgid) == 48 && offsetof(Fire, tid) == 52 && offsetof(Fire, signal) == 56 &&
-              offsetof(Fire, fxsave) == 60);
+              offsetof(Fire, fxsave) == 60 && offsetof(Fire, how) == 64 && offsetof(Fire, openKeys) == 68 &&
+              offsetof(Fire, armed) == 72 && offsetof(Fire, fired) == 76 && offsetof(Fire, number) == 80 &&
+              offsetof(Fire, arguments) == 88 && offsetof(Fire, spins) == 128 && offsetof(Fire, cleanFlags) == 132);
 
 extern "C" {
 /** Loads fire->load, raises, and saves into fire->after. Everything in between is one block. */
@@ -30,12 +48,15 @@ void sigframe_fire64(Fire* fire);
 
 // Instructions that a fault is told by.
 extern const char sigframe_fire64_load[], sigframe_fire64_load_fx[];  // the loading XRSTOR, FXRSTOR
-extern const char sigframe_fire64_raised[];                           // behind the raising syscall
+extern const char sigframe_fire64_raised[];                           // behind the raising system call
+extern const char sigframe_fire32_raised[];                           // the same in 32-bit code
 extern const char sigframe_fire64_skip[];                             // leaves without saving
 
 /** Signal handlers as the kernel enters them: fire->poison is loaded right before sigreturn. */
 void sigframe_entry64(int);
 void sigframe_plain_entry64(int);
+void sigframe_entry32_rt(int);  // 32-bit code
+void sigframe_entry32(int);     // 32-bit code
 void sigframe_restorer64();
 
 /** Called by the entries with the frame's address, on a stack of their own. */
@@ -56,6 +77,14 @@ inline void copyBytes(void* to, const void* from, size_t length) {
 
 inline void fillBytes(void* to, uint8_t value, size_t length) {
   asm volatile("rep stosb" : "+D"(to), "+c"(length) : "a"(value) : "memory");
+}
+
+/** Loads an image into the registers of this thread. */
+inline void loadImage(const void* image, uint64_t rfbm) {
+  asm volatile("xrstor64 (%0)"
+               :
+               : "r"(image), "a"(static_cast<uint32_t>(rfbm)), "d"(static_cast<uint32_t>(rfbm >> 32))
+               : "memory");
 }
 
 }  // namespace sigframe

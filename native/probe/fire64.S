@@ -4,9 +4,10 @@
 
 // void sigframe_fire64(struct Fire *fire)
 //
-// Registers that live across the raise: rbx (fire), r12 (the image to save into). Both, and rsp, come
-// back from the signal frame. rax, rcx, rdx, rsi, rdi, r11 are scratch. All vector state is clobbered:
-// the caller is compiled with -mgeneral-regs-only and owns none.
+// Registers that live across the raise: rbx (fire), which comes back from the signal frame; of a 32-bit
+// frame only its low half does, so fire lies below 4 GiB. rsp is taken from fire. rax, rcx, rdx, rsi, rdi,
+// r8 to r12 are scratch. All vector state is clobbered: the caller is compiled with -mgeneral-regs-only
+// and owns none.
         .globl  sigframe_fire64
         .hidden sigframe_fire64
         .type   sigframe_fire64, @function
@@ -19,7 +20,6 @@ sigframe_fire64:
         pushq   %r14
         pushq   %r15
         movq    %rdi, %rbx
-        movq    16(%rbx), %r12
         movq    %rsp, 40(%rbx)
         movq    (%rbx), %rsp
         movq    8(%rbx), %rcx
@@ -38,14 +38,37 @@ sigframe_fire64_load:
 sigframe_fire64_load_fx:
         fxrstor64 (%rcx)
 2:
-        movl    48(%rbx), %edi
-        movl    52(%rbx), %esi
-        movl    56(%rbx), %edx
-        movl    $234, %eax              // tgkill
+        movl    $1, 72(%rbx)
+        movl    64(%rbx), %ecx
+        movq    80(%rbx), %rax
+        movq    88(%rbx), %rdi
+        movq    96(%rbx), %rsi
+        movq    104(%rbx), %rdx
+        movq    112(%rbx), %r10
+        movq    120(%rbx), %r8
+        cmpl    $1, %ecx
+        je      5f
+        ja      6f
         syscall
+        jmp     sigframe_fire64_raised
+5:      // How::kCode32: the arguments where a 32-bit system call has them
+        movl    %edi, %ebx
+        movl    %esi, %ecx
+        ljmpl   *sigframe_to_code32(%rip)
+6:      cmpl    $2, %ecx
+        jne     7f
+        int     $0x80                   // How::kInt80
+        jmp     sigframe_fire64_raised
+7:      movl    128(%rbx), %ecx         // How::kSpin
+8:      cmpl    $0, 76(%rbx)
+        jne     sigframe_fire64_raised
+        pause
+        decl    %ecx
+        jnz     8b
         .globl  sigframe_fire64_raised
         .hidden sigframe_fire64_raised
 sigframe_fire64_raised:
+        movq    16(%rbx), %r12
         cmpl    $0, 60(%rbx)
         jne     3f
         movl    32(%rbx), %eax
@@ -59,6 +82,12 @@ sigframe_fire64_raised:
         .hidden sigframe_fire64_skip
 sigframe_fire64_skip:
         movq    40(%rbx), %rsp
+        cmpl    $0, 132(%rbx)
+        je      9f
+        pushfq
+        andq    $~0x40400, (%rsp)       // AC, DF
+        popfq
+9:
         popq    %r15
         popq    %r14
         popq    %r13
@@ -71,7 +100,7 @@ sigframe_fire64_skip:
 // A signal handler: calls \handler(frame) on the handler's own stack, loads the poison, and returns to
 // the kernel through the restorer. `ret` and not a jump, so that a shadow stack stays balanced.
 // Nothing has to be preserved: sigreturn restores every general register from the frame.
-// rbx and r12 live across the call.
+// rbx and r12 live across the call. The frame's own stack is not touched before its keys are open.
         .macro  ENTRY64 name, handler
         .globl  \name
         .hidden \name
@@ -79,9 +108,15 @@ sigframe_fire64_skip:
 \name:
         endbr64
         movq    %rsp, %rbx
-        movq    %rsp, %rdi
         leaq    sigframe_fire(%rip), %r12
         movq    sigframe_handler_stack(%rip), %rsp
+        cmpl    $0, 68(%r12)
+        je      2f
+        xorl    %eax, %eax
+        xorl    %ecx, %ecx
+        xorl    %edx, %edx
+        wrpkru
+2:      movq    %rbx, %rdi
         call    \handler
         movq    %rbx, %rsp
         movq    24(%r12), %rcx

@@ -1,19 +1,32 @@
 // The probe's signal handler: record the frame as the kernel wrote it, edit it, record it as sent.
 // Async-signal context: only raw system calls, no allocation, no vector register.
+#include <ucontext.h>
+
 #include "probe/fire.h"
+#include "probe/frame.h"
+#include "probe/sibling.h"
 #include "probe/state.h"
 #include "shared/futex.h"
 
 namespace sigframe {
 namespace {
 
-/** struct rt_sigframe: the restorer's address, then the ucontext. */
-constexpr size_t kUcontext = 8;
+// A record's head must leave room for the fsave header, which ends where the area begins.
+static_assert(kHeadBytes <= kRecordHead && kHeadBytesIa32Rt + kFsaveBytes <= kRecordHead &&
+              kHeadBytesIa32 + kFsaveBytes <= kRecordHead);
 
-void record(uint32_t at, uintptr_t frame, const uint8_t* fpstate, uint32_t length) {
+void record(uint32_t at, const Frame& frame, uint32_t length) {
   if (at == 0) return;
-  copyBytes(g.arena + at, reinterpret_cast<void*>(frame), kHeadBytes);
-  copyBytes(g.arena + at + kRecordHead, fpstate, length);
+  uint8_t* to = g.arena + at;
+  const FrameShape& shape = *frame.shape;
+  if (shape.headBytes == kHeadBytesIa32) {
+    copyBytes(to, frame.head, kIa32FirstPart);
+    copyBytes(to + kIa32FirstPart, frame.head + kIa32SecondPart, kHeadBytesIa32 - kIa32FirstPart);
+  } else {
+    copyBytes(to, frame.head, shape.headBytes);
+  }
+  const uint32_t before = shape.fsaveBytes;
+  copyBytes(to + kRecordHead - before, frame.fpstate - before, before + length);
 }
 
 /** Lets Node edit the frame in place. Ends by Node's reply, or with the process. */
@@ -28,22 +41,21 @@ void letNodeEdit() {
 
 }  // namespace
 
-extern "C" void sigframe_on_signal(uintptr_t frame) {
-  g.phase = Phase::kHandler;
-  auto* context = reinterpret_cast<ucontext_t*>(frame + kUcontext);
-  auto* fpstate = reinterpret_cast<uint8_t*>(context->uc_mcontext.fpregs);
-  const auto base = reinterpret_cast<uintptr_t>(g.arena);
+void takeFrame(Frame frame) {
   const Control& control = *g.control;
+  const auto base = reinterpret_cast<uintptr_t>(g.arena);
   const uintptr_t stack = base + control.stack;
   const uintptr_t stackEnd = stack + control.stackBytes;
-  const auto fp = reinterpret_cast<uintptr_t>(fpstate);
-  if (frame < stack || frame + kHeadBytes > stackEnd || fp < frame + kHeadBytes || fp >= stackEnd) quit(81);
+  const auto head = reinterpret_cast<uintptr_t>(frame.head);
+  const auto area = reinterpret_cast<uintptr_t>(frame.fpstate);
+  const FrameShape& shape = *frame.shape;
+  if (head < stack || head >= stackEnd || area < head + shape.frameBytes + shape.fsaveBytes || area >= stackEnd) quit(81);
 
   Outcome& outcome = *g.outcome;
-  outcome.frame = static_cast<uint32_t>(frame - base);
-  outcome.fpstate = static_cast<uint32_t>(fp - base);
-  if (g.request->writtenBytes > stackEnd - fp) quit(82);
-  record(g.request->written, frame, fpstate, g.request->writtenBytes);
+  outcome.frame = static_cast<uint32_t>(head - base);
+  outcome.fpstate = static_cast<uint32_t>(area - base);
+  if (g.request->writtenBytes > stackEnd - area) quit(82);
+  record(g.request->written, frame, g.request->writtenBytes);
 
   if (g.request->flags & kRequestLive) {
     // Node reads from the ring where the frame is, and says there where it left it.
@@ -52,16 +64,26 @@ extern "C" void sigframe_on_signal(uintptr_t frame) {
         !inArena(g.request->sent, uint64_t{kRecordHead} + g.request->sentBytes)) {
       quit(83);
     }
-    fpstate = g.arena + g.request->sentFrom;
+    frame.fpstate = g.arena + g.request->sentFrom;
   } else {
-    fpstate = applyOps(context, fpstate);
-    const auto sent = static_cast<uint64_t>(fpstate - g.arena);
-    if (!inArena(sent, g.request->sentBytes)) quit(83);
+    applyOps(&frame);
+    if (!inArena(static_cast<uint64_t>(frame.fpstate - g.arena), g.request->sentBytes)) quit(83);
   }
-  outcome.sentFpstate = static_cast<uint32_t>(fpstate - g.arena);
-  outcome.sentPointer = reinterpret_cast<uint64_t>(context->uc_mcontext.fpregs);
-  record(g.request->sent, frame, fpstate, g.request->sentBytes);
-  g.phase = Phase::kReturning;
+  outcome.sentFpstate = static_cast<uint32_t>(frame.fpstate - g.arena);
+  outcome.sentPointer = frame.pointer() + shape.fsaveBytes;
+  record(g.request->sent, frame, g.request->sentBytes);
+  if (g.isolated) applyPageOps(frame);
+}
+
+extern "C" void sigframe_on_signal(uintptr_t at) {
+  // A timer that was faster than the load: as if it had not been.
+  if (sigframe_fire.armed == 0) return raiseAgain();
+  sigframe_fire.fired = 1;
+  setPhase(Phase::kHandler);
+  Frame frame{reinterpret_cast<uint8_t*>(at), nullptr, &shapeOf(g.request->abi)};
+  frame.fpstate = reinterpret_cast<uint8_t*>(frame.pointer() + frame.shape->fsaveBytes);
+  takeFrame(frame);
+  setPhase(Phase::kReturning);
 }
 
 }  // namespace sigframe

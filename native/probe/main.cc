@@ -13,7 +13,10 @@
 
 #include <cpuid.h>
 
+#include "probe/actions.h"
+#include "probe/fake.h"
 #include "probe/fire.h"
+#include "probe/ia32.h"
 #include "probe/state.h"
 #include "shared/futex.h"
 
@@ -56,7 +59,9 @@ bool mapArena() {
   struct stat status;
   if (fstat(kArenaFd, &status) != 0 || status.st_size < static_cast<off_t>(kFirstRegion)) return false;
   const auto size = static_cast<size_t>(status.st_size);
-  void* at = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, kArenaFd, 0);
+  // Below 4 GiB, for 32-bit frames; where that is impossible, 64-bit ones still are.
+  void* at = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_32BIT, kArenaFd, 0);
+  if (at == MAP_FAILED) at = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, kArenaFd, 0);
   if (at == MAP_FAILED) return false;
   close(kArenaFd);
   g.arena = static_cast<uint8_t*>(at);
@@ -83,12 +88,30 @@ int askPermissions(Control& control) {
 /** The stack on which the kernel's SIGSEGV for a bad frame is caught; as large as any frame of the host needs. */
 int installAlternateStack(const Control& control) {
   const size_t size = control.stackBytes;
-  void* at = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  // A 32-bit frame saves and restores 32 bits of its address.
+  void* at = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+  if (at == MAP_FAILED) at = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (at == MAP_FAILED) return errno;
   stack_t stack{};
   stack.ss_sp = at;
   stack.ss_size = size;
-  return sigaltstack(&stack, nullptr) == 0 ? 0 : errno;
+  if (sigaltstack(&stack, nullptr) != 0) return errno;
+  keepAlternateStack();
+  return 0;
+}
+
+/** Finds out whether 32-bit frames can be had, and what stands in the way. */
+void askIa32(Control& control) {
+  const auto say = [&control](Ia32Need need, int error) {
+    control.ia32Need = static_cast<uint32_t>(need);
+    control.ia32Error = error;
+  };
+  stack_t stack{};
+  sigaltstack(nullptr, &stack);
+  const auto isLow = [](const void* at, uint64_t bytes) { return reinterpret_cast<uint64_t>(at) + bytes <= UINT32_MAX; };
+  if (!isLow(g.arena, control.bytes) || !isLow(stack.ss_sp, stack.ss_size)) return say(Ia32Need::kLowArena, ENOMEM);
+  if (const int error = askInt80()) return say(Ia32Need::kInt80, error);
+  if (const int error = installProbeActions(0)) say(Ia32Need::kSigaction, error);
 }
 
 }  // namespace
@@ -105,7 +128,9 @@ int main() {
   if (int error = protectGuard(control)) failStart(Stage::kGuard, error);
   if (int error = installAlternateStack(control)) failStart(Stage::kSignals, error);
   if (int error = askPermissions(control)) failStart(Stage::kPermission, error);
-  if (int error = installSignals()) failStart(Stage::kSignals, error);
+  keepThreadPointer();
+  askIa32(control);
+  if (int error = installActions()) failStart(Stage::kSignals, error);
   sigframe_handler_stack = reinterpret_cast<uint64_t>(handlerStack + sizeof handlerStack);
   sigframe_fire.tgid = static_cast<uint32_t>(getpid());
   sigframe_fire.tid = static_cast<uint32_t>(syscall(SYS_gettid));

@@ -5,6 +5,7 @@
 #include <ctime>
 
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <ucontext.h>
 
 #include "probe/fire.h"
@@ -37,7 +38,7 @@ uint64_t nowNs() {
 }  // namespace
 
 extern "C" void sigframe_on_plain_signal(uintptr_t frame) {
-  g.phase = Phase::kHandler;
+  setPhase(Phase::kHandler);
   auto* context = reinterpret_cast<ucontext_t*>(frame + 8);
   auto* fpstate = reinterpret_cast<uint8_t*>(context->uc_mcontext.fpregs);
   copyBytes(plain.written, reinterpret_cast<void*>(frame), kHeadBytes);
@@ -45,7 +46,7 @@ extern "C" void sigframe_on_plain_signal(uintptr_t frame) {
   if (plain.bad) fpstate[527] |= 0x80;  // XCOMP_BV bit 63: compacted, which this image is not
   copyBytes(plain.sent, reinterpret_cast<void*>(frame), kHeadBytes);
   copyBytes(plain.sent + kRecordHead, fpstate, plain.bytes);
-  g.phase = Phase::kReturning;
+  setPhase(Phase::kReturning);
 }
 
 void runPlainLoop() {
@@ -73,6 +74,11 @@ void runPlainLoop() {
   fire.poison = reinterpret_cast<uint64_t>(plain.poison);
   fire.rfbm = request.rfbm;
   fire.signal = SIGUSR2;
+  fire.how = How::kSyscall;
+  fire.number = SYS_tgkill;
+  fire.arguments[0] = fire.tgid;
+  fire.arguments[1] = fire.tid;
+  fire.arguments[2] = fire.signal;
   uint64_t rejected = 0;
   const uint64_t start = nowNs();
   for (uint64_t i = 0; i < request.count; i++) {
@@ -82,12 +88,12 @@ void runPlainLoop() {
     fire.after = reinterpret_cast<uint64_t>(after);
     fillBytes(after + 512, 0, 64);
     g.outcome->faults = 0;
-    g.phase = Phase::kArmed;
+    setPhase(Phase::kArmed);
     sigframe_fire64(&fire);
     rejected += g.outcome->faults;
   }
   g.outcome->elapsedNs = nowNs() - start;
-  g.phase = Phase::kIdle;
+  setPhase(Phase::kIdle);
   const bool asMeant = rejected == (plain.bad ? request.count : 0);
   g.outcome->ending = asMeant ? Ending::kReturned : Ending::kHarness;
 }

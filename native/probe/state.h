@@ -1,8 +1,7 @@
-// What the probe process knows while a probe is under way. One thread, so plain globals.
+// What the probe process knows while a probe is under way. Probes run in one thread, so plain globals.
 #pragma once
 
-#include <ucontext.h>
-
+#include "probe/frame_shape.h"
 #include "shared/arena.h"
 
 namespace sigframe {
@@ -15,10 +14,16 @@ struct State {
   Control* control = nullptr;
   const Request* request = nullptr;  // in the ring; Node changes it only while a live frame waits
   Outcome* outcome = nullptr;        // in the ring
-  volatile Phase phase = Phase::kIdle;
+  bool isolated = false;             // in a fork that ends with this probe
 };
 
 extern State g;
+
+/** In shared memory: who forked us reads it when we are dead. */
+inline void setPhase(Phase phase) {
+  g.control->phase.store(static_cast<uint32_t>(phase), std::memory_order_relaxed);
+}
+inline Phase phaseNow() { return static_cast<Phase>(g.control->phase.load(std::memory_order_relaxed)); }
 
 /** True where [offset, offset + length) lies in the arena behind the control page and the ring. */
 inline bool inArena(uint64_t offset, uint64_t length) {
@@ -29,17 +34,23 @@ inline bool inArena(uint64_t offset, uint64_t length) {
 /** Ends the process with `status`, having told Node nothing more. */
 [[noreturn]] void quit(int status);
 
-/** Executes the request's operations on the frame. Returns where the fpstate is then. */
-uint8_t* applyOps(ucontext_t* context, uint8_t* fpstate);
+/** Ends the probe: a preparation failed with this errno. */
+[[noreturn]] void refuse(Refusal what, int error);
 
 /** Wakes Node. */
 void ringBell();
 
-/** Installs the handlers for the probe's signals and for the kernel's. Returns errno or 0. */
-int installSignals();
-
 /** Serves requests until killed. */
 [[noreturn]] void serve();
+
+/** One probe as the request has it, in this process. */
+void runProbe();
+
+/** The same in a throw-away fork. */
+void runIsolated();
+
+/** Threads with an image each on one CPU, which they give to one another. */
+void runSwitches();
 
 /** The limit that the engine is measured against; fills outcome.elapsedNs. */
 void runPlainLoop();

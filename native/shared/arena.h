@@ -1,11 +1,12 @@
 // The arena: one sealed memfd that Node and its probe process both map. This header is the one
 // definition of its layout; the addon tells TypeScript the offsets (addon.cc), nothing repeats them.
 //
-//   | Control | Request[kRingSlots] | Outcome[kRingSlots] | stack | spare | guard page | data |
+//   | Control | Request[kRingSlots] | Outcome[kRingSlots] | stack | page | spare | guard page | data |
 //
 // `stack` is where the kernel writes the signal frame, `spare` is the second buffer that a frame's
-// fpstate can be moved to (the guard page behind it is PROT_NONE in the probe process), `data` holds
-// images, edits and records at offsets that TypeScript chooses.
+// fpstate can be moved to (the page before it takes the fsave header of a 32-bit frame, the guard page
+// behind it is PROT_NONE in the probe process), `data` holds images, edits and records at offsets that
+// TypeScript chooses. In the probe process all of it lies below 4 GiB, where 32-bit frames can be.
 #pragma once
 
 #include <atomic>
@@ -15,7 +16,7 @@
 namespace sigframe {
 
 constexpr uint32_t kArenaMagic = 0x52465347;  // "GSFR"
-constexpr uint32_t kArenaVersion = 1;
+constexpr uint32_t kArenaVersion = 2;
 constexpr int kArenaFd = 3;  // where the probe process finds it after exec
 constexpr size_t kPage = 4096;
 constexpr uint32_t kRingSlots = 128;
@@ -23,34 +24,96 @@ constexpr uint32_t kRingSlots = 128;
 // What of a 64-bit rt_sigframe lies below the fpstate: pretcode (8), struct ucontext (304),
 // siginfo (128). arch/x86/include/asm/sigframe.h, struct rt_sigframe.
 constexpr uint32_t kHeadBytes = 440;
+// struct rt_sigframe_ia32, with retcode. arch/x86/include/asm/sigframe.h.
+constexpr uint32_t kHeadBytesIa32Rt = 268;
+// struct sigframe_ia32: pretcode, sig and sigcontext_32; then, behind the unused 624 bytes of
+// fpstate_unused, extramask and retcode. Both parts are recorded side by side.
+constexpr uint32_t kHeadBytesIa32 = 108;
+constexpr uint32_t kIa32FirstPart = 96;
+constexpr uint32_t kIa32SecondPart = 720;
+// The fsave header that lies right below the XSAVE area of a 32-bit frame: struct fregs_state.
+constexpr uint32_t kFsaveBytes = 112;
+
+/** Which frame the kernel writes: told by how the handler was registered. */
+enum class Abi : uint32_t { kX86_64 = 0, kIa32Rt = 1, kIa32 = 2 };
+
+/** How the signal comes. */
+enum class Raise : uint32_t {
+  kTgkill = 0,    // the thread sends it to itself, by syscall
+  kTgkill32 = 1,  // the same from 32-bit code, by int $0x80
+  kBlocked = 2,   // a sibling on the same CPU sends it while the thread sleeps in ppoll
+  kTimer = 3,     // a timer, while the thread spins in user mode
+  kIpi = 4,       // a sibling on another CPU, while the thread spins
+  kFake = 5,      // none: sigreturn on a frame that is built from nothing
+};
+
+/** What the alternate signal stack's pages are, when the frame is to be written there. */
+enum class StackState : uint32_t {
+  kNone = 0,  // no alternate stack: the frame goes below the stack pointer
+  kPlain = 1,
+  kFresh = 2,       // never touched
+  kReadOnly = 3,
+  kUnreadable = 4,
+  kLate = 5,        // served by userfaultfd while the kernel waits
+  kClosedKey = 6,   // with a protection key (key 1, the first that pkey_alloc gives)
+};
+
+/** What becomes of pages of the second buffer right before the return. */
+enum class PageState : uint32_t {
+  kEvicted = 1,     // not mapped until touched
+  kReadOnly = 2,
+  kUnreadable = 3,
+  kHole = 4,        // mapped, behind the end of its file
+  kLate = 5,        // served by userfaultfd
+  kContended = 6,   // evicted by a sibling on another CPU, over and over
+};
 
 /** How a probe ended, as the probe process itself can see it. */
-enum class Ending : uint32_t { kNone = 0, kReturned = 1, kSignal = 2, kHarness = 3 };
+enum class Ending : uint32_t {
+  kNone = 0,
+  kReturned = 1,
+  kSignal = 2,
+  kHarness = 3,
+  kDied = 4,     // isolated: by Outcome.signal, or with exit code Outcome.siCode
+  kTimeout = 5,  // isolated: killed after Request.timeoutMs
+  kRefused = 6,  // a system call that prepares the probe failed: Outcome.signal is a Refusal, siCode its errno
+};
 
-/** Where a signal hit the probe. */
-enum class Where : uint32_t { kNone = 0, kLoad = 1, kDelivery = 2, kSigreturn = 3 };
+/** Which preparation failed. */
+enum class Refusal : int32_t {
+  kSigaltstack = 1, kUserfaultfd = 2, kPkey = 3, kSibling = 4, kTimer = 5, kOtherCpu = 6, kPages = 7, kFork = 8,
+};
 
-enum class RequestKind : uint32_t { kProbe = 0, kPlainLoop = 1 };
+/** Where a signal hit the probe, or what it died of: `kAfter` is behind a sigreturn that went well. */
+enum class Where : uint32_t { kNone = 0, kLoad = 1, kDelivery = 2, kSigreturn = 3, kAfter = 4, kHandler = 5 };
+
+enum class RequestKind : uint32_t { kProbe = 0, kPlainLoop = 1, kSwitch = 2 };
 
 /** A frame waits for Node's callback (kFrameReady), or goes back edited (kReplied). */
 enum class Live : uint32_t { kNone = 0, kFrameReady = 1, kReplied = 2 };
 
-constexpr uint32_t kRequestLive = 1;  // stop in the handler and let Node edit the frame
+constexpr uint32_t kRequestLive = 1;      // stop in the handler and let Node edit the frame
+constexpr uint32_t kRequestIsolated = 2;  // in a throw-away fork
 
-/** One edit operation as the signal handler executes it. Offsets count from the fpstate's start. */
-enum class OpCode : uint32_t {
+/** What an operation's offset counts from. */
+enum class Region : uint16_t { kArea = 0, kHead = 1, kFsave = 2 };
+
+/** One edit operation as the signal handler executes it. */
+enum class OpCode : uint16_t {
   kWrite = 1,    // payload bytes at `at`
-  kAnd = 2,      // little-endian unsigned of `length` (4 or 8) bytes at `at`, &= value
+  kAnd = 2,      // little-endian unsigned of `length` (2, 4 or 8) bytes at `at`, &= value
   kOr = 3,
   kXor = 4,
   kFill = 5,     // `length` bytes at `at` become the low byte of value
   kMove = 6,     // copy `length` bytes to the spare buffer at offset `at`; the frame then points there
   kPointer = 7,  // the frame's fpstate pointer becomes value
   kOffset = 8,   // the fpstate pointer moves by the signed value, the bytes stay
+  kPages = 9,    // isolated: the pages of the second buffer with [at, at + length) become PageState value
 };
 
 struct Op {
   OpCode code;
+  Region region;
   uint32_t at;
   uint32_t length;
   uint32_t payload;  // arena offset
@@ -73,8 +136,17 @@ struct alignas(64) Request {
   uint32_t sentBytes;
   uint32_t after;
   uint32_t sentFrom;  // live: where Node left the fpstate that it sends
-  uint64_t count;     // plain loop: iterations
+  uint64_t count;     // plain loop, switches: rounds; isolated: how often, 0 as 1
   uint64_t bad;       // plain loop: non-zero for frames that the kernel rejects
+  Abi abi;
+  Raise raise;
+  uint32_t built;       // fake: the fpstate as the kernel would have written it, the fsave header right before it
+  uint32_t sibling;     // the image that a sibling holds in its registers
+  StackState stack;     // isolated, but for kNone
+  uint32_t stackBytes;  // of the alternate stack
+  uint32_t timeoutMs;   // isolated
+  uint32_t threads;     // switches: how many images lie at `load`, and come back at `after`
+  uint32_t stride;      // switches: bytes from one image to the next
 };
 static_assert(sizeof(Request) == 128);
 
@@ -91,8 +163,10 @@ struct alignas(64) Outcome {
   uint32_t fpstate;      // arena offset of its fpstate
   uint32_t sentFpstate;  // arena offset of the fpstate that was sent
   uint32_t faults;       // signals other than the probe's own
-  uint64_t sentPointer;  // the fpstate pointer as sent
-  uint64_t elapsedNs;    // plain loop
+  uint64_t sentPointer;  // the XSAVE area that the fpstate pointer as sent leads to
+  uint64_t elapsedNs;    // plain loop; isolated and repeated: how often it was done
+  uint32_t slept;        // how often the thread gave up its CPU between the load and the save
+  uint32_t served;       // page faults that userfaultfd stopped; repeated: how many frames were refused
 };
 static_assert(sizeof(Outcome) == 64);
 
@@ -107,12 +181,16 @@ struct alignas(64) Control {
   uint32_t data, dataBytes;
   uint64_t permissions;  // components to ask of ARCH_REQ_XCOMP_PERM
 
+  std::atomic<uint32_t> phase;  // how far the current probe has come; outlives the fork that it runs in
+
   // Said once by the probe process.
   alignas(64) std::atomic<uint32_t> ready;  // 1 serving, 2 failed: see startupError
   int32_t startupError;                     // errno
   uint32_t startupStage;
   uint64_t base;       // address of the arena in the probe process
   uint64_t permitted;  // ARCH_GET_XCOMP_PERM; ~0 where the kernel has no such call
+  int32_t ia32Error;   // 0: 32-bit frames can be had; else the errno of what they need, see Ia32Need
+  uint32_t ia32Need;
 
   alignas(64) std::atomic<uint32_t> submitted;  // requests handed over so far (mod 2^32); child's futex
   std::atomic<uint32_t> childIdle;
@@ -122,6 +200,9 @@ struct alignas(64) Control {
 };
 static_assert(sizeof(Control) <= kPage);
 static_assert(std::atomic<uint32_t>::is_always_lock_free);
+
+/** What 32-bit frames need and did not get. */
+enum class Ia32Need : uint32_t { kNone = 0, kLowArena = 1, kInt80 = 2, kSigaction = 3 };
 
 /** Stages of the probe process's start, for the error that names them. */
 enum class Stage : uint32_t { kNone = 0, kGuard = 1, kPermission = 2, kSignals = 3 };

@@ -1,0 +1,31 @@
+// Where things are in the frames of each ABI, as far as the probe process has to know.
+// arch/x86/include/asm/sigframe.h, arch/x86/include/uapi/asm/sigcontext.h.
+#pragma once
+
+#include <csignal>
+#include <cstdint>
+
+#include "shared/arena.h"
+
+namespace sigframe {
+
+struct FrameShape {
+  uint32_t headBytes;   // recorded of the head
+  uint32_t frameBytes;  // from the frame's start to the end of its head
+  uint32_t pointerAt;   // of the fpstate pointer
+  uint32_t pointerBytes;
+  uint32_t fsaveBytes;  // right below the XSAVE area
+  int signal;           // whose handler is registered for this ABI
+};
+
+// Signals that nobody else uses; the handler of each is registered for one ABI.
+constexpr FrameShape kFrameShapes[] = {
+    {kHeadBytes, kHeadBytes, 232, 8, 0, SIGUSR1},
+    {kHeadBytesIa32Rt, kHeadBytesIa32Rt, 240, 4, kFsaveBytes, SIGIO},
+    {kHeadBytesIa32, 732, 84, 4, kFsaveBytes, SIGPWR},
+};
+
+constexpr bool knownAbi(Abi abi) { return static_cast<uint32_t>(abi) <= static_cast<uint32_t>(Abi::kIa32); }
+constexpr const FrameShape& shapeOf(Abi abi) { return kFrameShapes[static_cast<uint32_t>(abi)]; }
+
+}  // namespace sigframe

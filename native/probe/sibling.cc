@@ -1,0 +1,145 @@
+#include "probe/sibling.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <ctime>
+
+#include "probe/fire.h"
+#include "probe/frame_shape.h"
+#include "probe/state.h"
+
+namespace sigframe {
+namespace {
+
+constexpr long kUntilAsleep = 30000;     // ns: from "about to sleep" to asleep
+constexpr long kTimerDelay = 100000;     // ns: from arming the timer to the load, and some
+constexpr uint32_t kYields = 200000;     // a sibling's patience, in turns given up
+constexpr uint32_t kSpins = 2000000;     // some 30 ms of pause instructions
+constexpr long kSleepLimit = 100000000;  // ns: a probe whose signal came too early must not sleep for ever
+
+cpu_set_t siblingCpus;
+void (*siblingMain)();
+timer_t timer;
+timespec sleepLimit{0, kSleepLimit};
+
+void* runSibling(void*) {
+  sched_setaffinity(0, sizeof siblingCpus, &siblingCpus);
+  siblingMain();
+  return nullptr;
+}
+
+/** Keeps this thread on its CPU; the sibling's CPU is found among all that the process may have. */
+void chooseCpus(Beside where) {
+  cpu_set_t all, here;
+  // Whoever keeps us on one CPU did so for speed: the kernel leaves out what is not ours.
+  for (int i = 0; i < CPU_SETSIZE; i++) CPU_SET(i, &all);
+  const int cpu = sched_getcpu();
+  if (cpu < 0 || sched_setaffinity(0, sizeof all, &all) != 0 || sched_getaffinity(0, sizeof all, &all) != 0) {
+    refuse(Refusal::kOtherCpu, errno);
+  }
+  CPU_ZERO(&here);
+  CPU_SET(cpu, &here);
+  if (sched_setaffinity(0, sizeof here, &here) != 0) refuse(Refusal::kOtherCpu, errno);
+  siblingCpus = here;
+  if (where == Beside::kSameCpu) return;
+  CPU_CLR(cpu, &all);
+  if (CPU_COUNT(&all) == 0) refuse(Refusal::kOtherCpu, ENODEV);
+  siblingCpus = all;
+}
+
+bool waitArmed() {
+  for (uint32_t i = 0; i < kYields && sigframe_fire.armed == 0; i++) sched_yield();
+  return sigframe_fire.armed != 0;
+}
+
+void send() {
+  syscall(SYS_tgkill, sigframe_fire.tgid, sigframe_fire.tid, sigframe_fire.signal);
+}
+
+void wakeSleeper() {
+  if (!waitArmed()) return;
+  pauseBriefly(kUntilAsleep);
+  // From here to the end of this thread nothing else is in this CPU's registers.
+  loadSibling();
+  send();
+}
+
+void interruptSpinner() {
+  loadSibling();
+  if (waitArmed()) send();
+}
+
+void startTimer() {
+  itimerspec when{};
+  when.it_value.tv_nsec = kTimerDelay;
+  if (syscall(SYS_timer_settime, timer, 0, &when, nullptr) != 0) refuse(Refusal::kTimer, errno);
+}
+
+void prepareTimer() {
+  sigevent event{};
+  event.sigev_notify = SIGEV_THREAD_ID;
+  event.sigev_signo = static_cast<int>(sigframe_fire.signal);
+  event._sigev_un._tid = static_cast<pid_t>(sigframe_fire.tid);
+  if (syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, &timer) != 0) refuse(Refusal::kTimer, errno);
+  startTimer();
+}
+
+}  // namespace
+
+void pauseBriefly(long nanoseconds) {
+  const timespec time{0, nanoseconds};
+  nanosleep(&time, nullptr);
+}
+
+void loadSibling() {
+  if (sigframe_fire.fxsave == 0 && g.request->sibling != 0) loadImage(g.arena + g.request->sibling, g.request->rfbm);
+}
+
+void startSibling(Beside where, void (*main)()) {
+  chooseCpus(where);
+  siblingMain = main;
+  pthread_t thread;
+  if (const int error = pthread_create(&thread, nullptr, runSibling, nullptr)) refuse(Refusal::kSibling, error);
+}
+
+void prepareRaise(Raise raise) {
+  Fire& fire = sigframe_fire;
+  fire.how = How::kSyscall;
+  fire.number = SYS_tgkill;
+  fire.arguments[0] = fire.tgid;
+  fire.arguments[1] = fire.tid;
+  fire.arguments[2] = fire.signal;
+  switch (raise) {
+    case Raise::kTgkill:
+    case Raise::kFake:
+      return;
+    case Raise::kTgkill32:
+      fire.how = How::kCode32;
+      fire.number = 270;  // asm/unistd_32.h: tgkill
+      return;
+    case Raise::kBlocked:
+      fire.number = SYS_ppoll;
+      fire.arguments[0] = fire.arguments[1] = fire.arguments[3] = fire.arguments[4] = 0;
+      fire.arguments[2] = reinterpret_cast<uint64_t>(&sleepLimit);
+      return startSibling(Beside::kSameCpu, wakeSleeper);
+    case Raise::kTimer:
+      fire.how = How::kSpin;
+      fire.spins = kSpins;
+      return prepareTimer();
+    case Raise::kIpi:
+      fire.how = How::kSpin;
+      fire.spins = kSpins;
+      return startSibling(Beside::kOtherCpu, interruptSpinner);
+  }
+}
+
+void raiseAgain() {
+  if (g.request->raise == Raise::kTimer) startTimer();
+}
+
+}  // namespace sigframe
