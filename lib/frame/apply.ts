@@ -1,6 +1,6 @@
 /** Primitives executed on bytes, as the signal handler executes them on a live frame. Pure. */
 import { combineByte, littleEndian } from './compile.ts'
-import type { Primitive } from './edit.ts'
+import type { Primitive, Region } from './edit.ts'
 
 const atLeast = (bytes: Uint8Array, length: number): Uint8Array => {
   if (bytes.length >= length) return bytes
@@ -9,14 +9,21 @@ const atLeast = (bytes: Uint8Array, length: number): Uint8Array => {
   return longer
 }
 
+const regionOf = (op: Primitive): Region => ('region' in op ? (op.region ?? 'area') : 'area')
+
 /**
- * What an fpstate becomes.
- * @param fpstate as the kernel wrote it
- * @returns a new array, as long as the edit reaches; the pointer's operations change no bytes
+ * What an fpstate becomes, or another region of the frame.
+ * @param written its bytes as the kernel wrote them
+ * @returns a new array, as long as the edit reaches; the operations on pointer and pages change no bytes
  */
-export const applyPrimitives = (fpstate: Uint8Array, primitives: readonly Primitive[]): Uint8Array => {
-  let bytes: Uint8Array = fpstate.slice()
+export const applyPrimitives = (
+  written: Uint8Array,
+  primitives: readonly Primitive[],
+  region: Region = 'area',
+): Uint8Array => {
+  let bytes: Uint8Array = written.slice()
   for (const op of primitives) {
+    if (op.code === 'pages' || regionOf(op) !== region) continue
     if ('length' in op && op.code !== 'move') bytes = atLeast(bytes, op.at + op.length)
     switch (op.code) {
       case 'write':

@@ -2,8 +2,18 @@
 import { byteLengthOf, checkInteger, checkRecord, isUint8Array, outOfRange, wrongType } from '../errors.ts'
 import { isComponentName } from '../xstate/components.ts'
 import type { Layout } from '../xstate/layout.ts'
-import type { CompiledEdit, EditLimits, EditOp, Primitive } from './edit.ts'
-import { type FrameField, fieldNames, frameFields, magic2, magic2Size } from './format.ts'
+import { type Abi, type FrameShape, frameShape } from './abi.ts'
+import {
+  type CompiledEdit,
+  type EditLimits,
+  type EditOp,
+  type PageState,
+  type Primitive,
+  pageStates,
+  type Region,
+} from './edit.ts'
+import { type FieldPlace, type FrameField, fieldNames, frameFields, magic2, magic2Size } from './format.ts'
+import { fsaveFields } from './fsave.ts'
 
 const maxOps = 4096
 /** A value of a field: a number, a bigint or a string such as 0x7. @throws TypeError, RangeError */
@@ -27,10 +37,42 @@ const checkEditBytes = (field: string, value: unknown): Uint8Array => {
   return Uint8Array.from(value.match(/../g) ?? [], pair => Number.parseInt(pair, 16))
 }
 
-const checkField = (field: string, value: unknown): FrameField => {
-  if (typeof value === 'string' && Object.hasOwn(frameFields, value)) return value as FrameField
+/** A field that an operation names, and the region that it lies in. */
+interface Field extends FieldPlace {
+  readonly name: string
+  readonly region: Region
+}
+
+/** Fields of the fpstate by their names, of other regions with the region's name before. */
+const fieldsOf = (shape: FrameShape): ReadonlyMap<string, Field> => {
+  const fields = new Map<string, Field>()
+  const add = (region: Region, prefix: string, places: Readonly<Record<string, FieldPlace>>): void => {
+    for (const [key, { at, width }] of Object.entries(places))
+      fields.set(prefix + key, { name: prefix + key, region, at, width })
+  }
+  add('area', '', frameFields)
+  if (shape.fsave) add('fsave', '', fsaveFields)
+  add('head', 'head.', shape.fields)
+  return fields
+}
+
+const fieldsByAbi = new Map<Abi, ReadonlyMap<string, Field>>()
+
+const checkField = (field: string, value: unknown, shape: FrameShape): Field => {
+  let fields = fieldsByAbi.get(shape.abi)
+  if (fields === undefined) {
+    fields = fieldsOf(shape)
+    fieldsByAbi.set(shape.abi, fields)
+  }
   if (typeof value !== 'string') throw wrongType(field, value, 'the name of a field')
-  throw outOfRange(field, value, `must be one of ${fieldNames.join(' ')}`)
+  const found = fields.get(value)
+  if (found !== undefined) return found
+  const others = shape.fsave ? `${Object.keys(fsaveFields).join(' ')} ` : ''
+  throw outOfRange(
+    field,
+    value,
+    `must be one of ${fieldNames.join(' ')} ${others}or head.<${Object.keys(shape.fields).join('|')}>`,
+  )
 }
 
 /** The little-endian bytes of an unsigned. */
@@ -43,6 +85,8 @@ export const combineByte = (code: 'and' | 'or' | 'xor', old: number, byte: numbe
 
 const sizeField = frameFields['sw.xstateSize']
 
+const areaField = (name: FrameField): Field => ({ name, region: 'area', ...frameFields[name] })
+
 /** Turns operations into primitives, one after the other, knowing what the earlier ones have done. */
 class Compiler {
   readonly primitives: Primitive[] = []
@@ -50,15 +94,19 @@ class Compiler {
   #gap: { readonly index: number; readonly from: number }
   readonly #layout: Layout
   readonly #limits: EditLimits
+  readonly #shape: FrameShape
   #sentBytes: number
   #room: number
-  #moved = false
+  /** Where in the second buffer the fpstate lies, once it was moved there. */
+  #movedTo: number | null = null
+  #isolated = false
   // The frame's xstate_size at this point: what the kernel writes is known, so every edit of it is too.
   readonly #size: Uint8Array
 
-  constructor(layout: Layout, limits: EditLimits) {
+  constructor(layout: Layout, limits: EditLimits, shape: FrameShape) {
     this.#layout = layout
     this.#limits = limits
+    this.#shape = shape
     this.#sentBytes = limits.frameBytes
     this.#gap = { index: 0, from: limits.frameBytes }
     this.#room = limits.inPlaceBytes
@@ -77,7 +125,7 @@ class Compiler {
 
   finish(): CompiledEdit {
     this.#clearGap()
-    return { primitives: this.primitives, sentBytes: this.#sentBytes }
+    return { primitives: this.primitives, sentBytes: this.#sentBytes, isolated: this.#isolated }
   }
 
   get #xstateSize(): number {
@@ -86,7 +134,7 @@ class Compiler {
 
   #reach(field: string, at: number, length: number): void {
     if (at + length > this.#room) {
-      const where = this.#moved ? 'of the second buffer' : 'in place'
+      const where = this.#movedTo !== null ? 'of the second buffer' : 'in place'
       throw outOfRange(field, at + length, `but edits ${where} must end by ${this.#room}`)
     }
     this.#sentBytes = Math.max(this.#sentBytes, at + length)
@@ -112,20 +160,42 @@ class Compiler {
     }
   }
 
-  combine(path: string, code: 'and' | 'or' | 'xor', field: FrameField, value: bigint): void {
-    const { at, width } = frameFields[field]
-    if (width === 2) throw outOfRange(path, field, 'which only `set` can change: it has two bytes')
+  /** Bytes below the fpstate. What lies there decides how the process goes on: it may not. */
+  #below(field: string, region: Region, at: number, length: number): void {
+    const size = region === 'head' ? this.#shape.headBytes : this.#shape.fsaveSize
+    if (at + length > size)
+      throw outOfRange(`${field} (end)`, at + length, `but the ${region} ends at ${size}`)
+    if (region === 'head') this.#isolated = true
+  }
+
+  writeIn(field: string, region: unknown, at: number, bytes: Uint8Array): void {
+    if (region === undefined || region === 'area') {
+      this.write(field, at, bytes)
+      return
+    }
+    if (region !== 'head' && region !== 'fsave')
+      throw wrongType(`${field}.region`, region, 'one of area fsave head')
+    this.#below(field, region, at, bytes.length)
+    if (bytes.length > 0) this.primitives.push({ code: 'write', at, bytes, region })
+  }
+
+  combine(path: string, code: 'and' | 'or' | 'xor', field: Field, value: bigint): void {
+    const { at, width, region } = field
+    if (region !== 'area') {
+      this.#below(path, region, at, width)
+      this.primitives.push({ code, at, length: width, value, region })
+      return
+    }
     this.primitives.push({ code, at, length: width, value })
     // Fields do not overlap: only xstate_size itself changes what is known of it.
-    if (field !== 'sw.xstateSize') return
+    if (at !== sizeField.at) return
     littleEndian(value, width).forEach((byte, i) => {
       this.#size[i] = combineByte(code, this.#size[i] as number, byte)
     })
   }
 
-  set(field: FrameField, value: bigint): void {
-    const { at, width } = frameFields[field]
-    this.write(field, at, littleEndian(value, width))
+  set({ name, region, at, width }: Field, value: bigint): void {
+    this.writeIn(name, region, at, littleEndian(value, width))
   }
 
   component(field: string, name: unknown, value: unknown): void {
@@ -138,13 +208,13 @@ class Compiler {
       const from = range.offset - placed.offset
       this.write(field, range.offset, bytes.subarray(from, from + range.size))
     }
-    if (this.#layout.xsave) this.combine(field, 'or', 'xstateBv', placed.mask)
+    if (this.#layout.xsave) this.combine(field, 'or', areaField('xstateBv'), placed.mask)
   }
 
   resize(field: string, xstateSize: unknown): void {
-    const size = checkInteger(`${field}.xstateSize`, xstateSize, 0, 0xffff_ffff - magic2Size)
-    this.set('sw.xstateSize', BigInt(size))
-    this.set('sw.extendedSize', BigInt(size + magic2Size))
+    const size = checkInteger(`${field}.xstateSize`, xstateSize, 0, 0xffff_ffff - this.#shape.trailer)
+    this.set(areaField('sw.xstateSize'), BigInt(size))
+    this.set(areaField('sw.extendedSize'), BigInt(size + this.#shape.trailer))
   }
 
   placeMagic2(field: string, at: unknown, clearTail: unknown): void {
@@ -158,7 +228,7 @@ class Compiler {
   }
 
   move(field: string, op: Readonly<Record<string, unknown>>): void {
-    if (this.#moved) throw outOfRange(field, 'move', 'but this edit has moved the fpstate already')
+    if (this.#movedTo !== null) throw outOfRange(field, 'move', 'but this edit has moved the fpstate already')
     const { spareBytes } = this.#limits
     if (op.guardAt !== undefined && op.at !== undefined)
       throw outOfRange(`${field}.at`, op.at, 'but guardAt is given too: only one of them can hold')
@@ -178,7 +248,7 @@ class Compiler {
     this.#clearGap()
     this.primitives.push({ code: 'move', at, length })
     this.#gap = { index: this.primitives.length, from: length }
-    this.#moved = true
+    this.#movedTo = at
     this.#room = room
     this.#sentBytes = length
   }
@@ -187,17 +257,33 @@ class Compiler {
     if ((op.address === undefined) === (op.by === undefined))
       throw wrongType(field, op, 'an operation with either address or by')
     if (op.address !== undefined) {
-      this.primitives.push({ code: 'pointer', value: checkUnsigned(`${field}.address`, op.address, 8) })
+      const { width } = this.#shape.fields.fpstate
+      this.primitives.push({ code: 'pointer', value: checkUnsigned(`${field}.address`, op.address, width) })
     } else {
       const by = checkInteger(`${field}.by`, op.by, -(2 ** 31), 2 ** 31)
       this.primitives.push({ code: 'offset', value: BigInt.asUintN(64, BigInt(by)) })
     }
   }
+
+  pages(field: string, op: Readonly<Record<string, unknown>>): void {
+    if (this.#movedTo === null)
+      throw outOfRange(
+        field,
+        'pages',
+        'but the frame lies on the stack of the process itself: move it to the second buffer first',
+      )
+    const at = checkInteger(`${field}.at`, op.at, 0, this.#room - 1)
+    const length = checkInteger(`${field}.length`, op.length, 1, this.#room - at)
+    if (!pageStates.includes(op.state as PageState))
+      throw wrongType(`${field}.state`, op.state, `one of ${pageStates.join(' ')}`)
+    this.#isolated = true
+    this.primitives.push({ code: 'pages', at, length, state: op.state as PageState })
+  }
 }
 
 /** What each operation may say: a misspelt `clearTail` must not pass for none. */
 const opKeys: Readonly<Record<string, readonly string[]>> = {
-  write: ['at', 'bytes'],
+  write: ['at', 'bytes', 'region'],
   set: ['field', 'value'],
   and: ['field', 'value'],
   or: ['field', 'value'],
@@ -208,6 +294,7 @@ const opKeys: Readonly<Record<string, readonly string[]>> = {
   magic2: ['at', 'clearTail'],
   move: ['at', 'guardAt'],
   pointer: ['address', 'by'],
+  pages: ['at', 'length', 'state'],
 }
 
 const checkKeys = (op: Readonly<Record<string, unknown>>, field: string): void => {
@@ -219,23 +306,23 @@ const checkKeys = (op: Readonly<Record<string, unknown>>, field: string): void =
   }
 }
 
-const compileOp = (compiler: Compiler, value: unknown, field: string): void => {
+const compileOp = (compiler: Compiler, value: unknown, field: string, shape: FrameShape): void => {
   const op = checkRecord(field, value)
   checkKeys(op, field)
   switch (op.op) {
     case 'write': {
       const at = checkInteger(`${field}.at`, op.at, 0, 0xffff_ffff)
-      compiler.write(field, at, checkEditBytes(`${field}.bytes`, op.bytes))
+      compiler.writeIn(field, op.region, at, checkEditBytes(`${field}.bytes`, op.bytes))
       return
     }
     case 'set':
     case 'and':
     case 'or':
     case 'xor': {
-      const name = checkField(`${field}.field`, op.field)
-      const number = checkUnsigned(`${field}.value`, op.value, frameFields[name].width)
-      if (op.op === 'set') compiler.set(name, number)
-      else compiler.combine(`${field}.field`, op.op, name, number)
+      const found = checkField(`${field}.field`, op.field, shape)
+      const number = checkUnsigned(`${field}.value`, op.value, found.width)
+      if (op.op === 'set') compiler.set(found, number)
+      else compiler.combine(`${field}.field`, op.op, found, number)
       return
     }
     case 'fill': {
@@ -259,6 +346,9 @@ const compileOp = (compiler: Compiler, value: unknown, field: string): void => {
     case 'pointer':
       compiler.pointer(field, op)
       return
+    case 'pages':
+      compiler.pages(field, op)
+      return
     default:
       throw typeof op.op === 'string'
         ? outOfRange(`${field}.op`, op.op, `must be one of ${Object.keys(opKeys).join(' ')}`)
@@ -276,12 +366,14 @@ export const compileEdit = (
   layout: Layout,
   limits: EditLimits,
   field = 'edit',
+  abi: Abi = 'x86_64',
 ): CompiledEdit => {
   if (!Array.isArray(edit)) throw wrongType(field, edit, 'an array of operations')
   if (edit.length > maxOps) throw outOfRange(`${field}.length`, edit.length, `must be at most ${maxOps}`)
-  const compiler = new Compiler(layout, limits)
+  const shape = frameShape(abi)
+  const compiler = new Compiler(layout, limits, shape)
   edit.forEach((op, i) => {
-    compileOp(compiler, op, `${field}[${i}]`)
+    compileOp(compiler, op, `${field}[${i}]`, shape)
   })
   return compiler.finish()
 }

@@ -1,6 +1,6 @@
 /**
- * Where things are in a 64-bit signal frame. Sources: arch/x86/include/uapi/asm/sigcontext.h
- * (`struct _fpx_sw_bytes`, `struct sigcontext_64`), arch/x86/include/asm/sigframe.h (`struct rt_sigframe`).
+ * Where things are in a signal frame's fpstate, the XSAVE area of every ABI's frames. Source:
+ * arch/x86/include/uapi/asm/sigcontext.h (`struct _fpx_sw_bytes`).
  */
 
 /** FP_XSTATE_MAGIC1, in the sw bytes: the frame has extended state. */
@@ -8,11 +8,6 @@ export const magic1 = 0x46505853
 /** FP_XSTATE_MAGIC2, right behind the XSAVE area: it is all there. */
 export const magic2 = 0x46505845
 export const magic2Size = 4
-
-/** Bytes of a 64-bit frame below its fpstate: pretcode, ucontext, siginfo. */
-export const headSize = 440
-/** Where in the head the fpstate pointer lies: uc_mcontext.fpstate. */
-export const fpstatePointerOffset = 232
 
 /** A named little-endian unsigned of the fpstate: offset from its start and width, in bytes. */
 export interface FieldPlace {

@@ -13,16 +13,10 @@ import {
 } from '../errors.ts'
 import type { ComponentName } from '../xstate/components.ts'
 import type { Layout } from '../xstate/layout.ts'
+import type { FrameShape } from './abi.ts'
 import { checkUnsigned } from './compile.ts'
 import type { EditLimits } from './edit.ts'
-import {
-  type FieldPlace,
-  type FrameField,
-  fpstatePointerOffset,
-  frameFields,
-  magic2,
-  magic2Size,
-} from './format.ts'
+import { type FieldPlace, type FrameField, frameFields, magic2, magic2Size } from './format.ts'
 
 /** Where a live frame lies; offsets are indices into `bytes` and `view`, which cover the shared memory. */
 export interface LivePlace {
@@ -35,6 +29,7 @@ export interface LivePlace {
   readonly spare: number
   /** Address of index 0 in the probe process. */
   readonly base: bigint
+  readonly shape: FrameShape
 }
 
 const placeOf = (field: FrameField): FieldPlace => {
@@ -164,18 +159,43 @@ export class LiveFrame {
     this.set('mxcsr', value)
   }
 
-  /** uc_mcontext.fpstate, an address in the probe process. Setting it moves no bytes. */
+  /**
+   * The fpstate pointer, an address in the probe process: of the XSAVE area, or of the fsave header before it.
+   * Setting it moves no bytes.
+   */
   get fpstatePointer(): bigint {
     const place = this.#alive()
-    return place.view.getBigUint64(place.frame + fpstatePointerOffset, true)
+    const { at, width } = place.shape.fields.fpstate
+    const from = place.frame + at
+    return width === 8 ? place.view.getBigUint64(from, true) : BigInt(place.view.getUint32(from, true))
   }
   set fpstatePointer(value: bigint) {
     const place = this.#alive()
-    place.view.setBigUint64(
-      place.frame + fpstatePointerOffset,
-      checkUnsigned('fpstatePointer', value, 8),
-      true,
-    )
+    const { at, width } = place.shape.fields.fpstate
+    const address = checkUnsigned('fpstatePointer', value, width)
+    if (width === 8) place.view.setBigUint64(place.frame + at, address, true)
+    else place.view.setUint32(place.frame + at, Number(address), true)
+  }
+
+  /** A copy of the fsave header of a 32-bit frame; null for 64-bit ones. */
+  get fsave(): Uint8Array | null {
+    const { bytes, shape } = this.#alive()
+    return shape.fsave ? bytes.slice(this.#fpstate - shape.fsaveSize, this.#fpstate) : null
+  }
+
+  /** Writes bytes at an offset of the fsave header. @throws RangeError where the frame has none, or beyond it */
+  writeFsave(at: number, data: Uint8Array): void {
+    const { bytes, shape } = this.#alive()
+    if (!isUint8Array(data)) throw wrongType('bytes', data, 'a Uint8Array')
+    const offset = checkInteger('at', at, 0, 0xffff_ffff)
+    const end = offset + byteLengthOf(data)
+    if (end > shape.fsaveSize)
+      throw outOfRange(
+        'at (end)',
+        end,
+        `but the fsave header of ${shape.abi} frames ends at ${shape.fsaveSize}`,
+      )
+    bytes.set(data, this.#fpstate - shape.fsaveSize + offset)
   }
 
   /** A copy of `length` bytes at an offset. */
@@ -222,11 +242,12 @@ export class LiveFrame {
     if (this.#layout.xsave) this.xstateBv |= placed.mask
   }
 
-  /** xstate_size, and extended_size with room for MAGIC2. MAGIC2 itself stays: see `placeMagic2`. */
+  /** xstate_size, and extended_size as the kernel would write it. MAGIC2 itself stays: see `placeMagic2`. */
   resize(xstateSize: number): void {
-    const size = checkInteger('xstateSize', xstateSize, 0, 0xffff_ffff - magic2Size)
+    const { trailer } = this.#alive().shape
+    const size = checkInteger('xstateSize', xstateSize, 0, 0xffff_ffff - trailer)
     this.sw.xstateSize = size
-    this.sw.extendedSize = size + magic2Size
+    this.sw.extendedSize = size + trailer
   }
 
   /** MAGIC2 where xstate_size says (or `at`), zeros behind it up to the end of the kernel's frame (`clearTail`). */
@@ -249,10 +270,11 @@ export class LiveFrame {
     if (this.#fpstate !== place.fpstate) throw outOfRange('move', at, 'but the fpstate was moved already')
     const most = this.#limits.spareBytes - this.#sentBytes
     const target = place.spare + checkInteger('move.at', at, 0, most)
-    place.bytes.copyWithin(target, this.#fpstate, this.#fpstate + this.#sentBytes)
+    const { fsaveSize } = place.shape
+    place.bytes.copyWithin(target - fsaveSize, this.#fpstate - fsaveSize, this.#fpstate + this.#sentBytes)
     this.#fpstate = target
     this.#room = this.#limits.spareBytes - at
-    this.fpstatePointer = place.base + BigInt(target)
+    this.fpstatePointer = place.base + BigInt(target - fsaveSize)
   }
 
   /** Ends the frame's life. @returns where its fpstate was left, and how many bytes of it were sent */

@@ -1,8 +1,10 @@
 /** A signal frame's fpstate as named fields, read-only: the frame as the kernel wrote it, or as it was sent. */
-import { checkInteger } from '../errors.ts'
+import { checkInteger, outOfRange } from '../errors.ts'
 import type { ComponentName } from '../xstate/components.ts'
 import type { Layout } from '../xstate/layout.ts'
-import { type FrameField, fpstatePointerOffset, frameFields, headSize } from './format.ts'
+import { type Abi, frameShape } from './abi.ts'
+import { type FieldPlace, type FrameField, frameFields } from './format.ts'
+import { foldFsave } from './fsave.ts'
 
 /** The sw bytes (`struct _fpx_sw_bytes`), 464..511 of the fpstate. Sizes in bytes. */
 export interface SwBytes {
@@ -16,17 +18,40 @@ export interface SwBytes {
   readonly xstateSize: number
 }
 
-/** One recorded frame. Its bytes are its own copy. */
-export class FrameRecord {
-  /** The frame below its fpstate: pretcode, ucontext and siginfo, {@link headSize} bytes. */
+/** A frame in its three parts. */
+export interface FrameParts {
+  readonly abi: Abi
+  /** The frame below its fpstate, `frameShape(abi).headBytes` bytes: restorer, ucontext and siginfo. */
   readonly head: Uint8Array
+  /** The fsave header of a 32-bit frame, 112 bytes right below the XSAVE area; null for 64-bit ones. */
+  readonly fsave: Uint8Array | null
   /** The fpstate: XSAVE area, MAGIC2, and whatever an edit put behind it. */
+  readonly fpstate: Uint8Array
+}
+
+const readUnsigned = (bytes: Uint8Array, { at, width }: FieldPlace): bigint => {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  if (width === 8) return view.getBigUint64(at, true)
+  return BigInt(width === 4 ? view.getUint32(at, true) : view.getUint16(at, true))
+}
+
+/** The fpstate from which the kernel restores: in a 32-bit frame the x87 state is that of the fsave header. */
+export const restorable = ({ fpstate, fsave }: FrameParts): Uint8Array =>
+  fsave === null ? fpstate : foldFsave(fpstate, fsave)
+
+/** One recorded frame. Its bytes are its own copy. */
+export class FrameRecord implements FrameParts {
+  readonly abi: Abi
+  readonly head: Uint8Array
+  readonly fsave: Uint8Array | null
   readonly fpstate: Uint8Array
   readonly #view: DataView
   readonly #layout: Layout
 
-  constructor(head: Uint8Array, fpstate: Uint8Array, layout: Layout) {
+  constructor({ abi, head, fsave, fpstate }: FrameParts, layout: Layout) {
+    this.abi = abi
     this.head = head
+    this.fsave = fsave
     this.fpstate = fpstate
     this.#view = new DataView(fpstate.buffer, fpstate.byteOffset, fpstate.byteLength)
     this.#layout = layout
@@ -63,10 +88,17 @@ export class FrameRecord {
     return this.#read32('mxcsr')
   }
 
-  /** uc_mcontext.fpstate: an address in the probe process. */
+  /** A field of the head by its name in `frameShape(abi).fields`. @throws RangeError for one that is not there */
+  headField(name: string): bigint {
+    const { fields, abi } = frameShape(this.abi)
+    const place = (fields as Readonly<Record<string, FieldPlace>>)[name]
+    if (place === undefined) throw outOfRange('name', name, `which frames of ${abi} do not have`)
+    return readUnsigned(this.head, place)
+  }
+
+  /** The fpstate pointer, an address in the probe process: of the XSAVE area, or of the fsave header before it. */
   get fpstatePointer(): bigint {
-    const head = new DataView(this.head.buffer, this.head.byteOffset, headSize)
-    return head.getBigUint64(fpstatePointerOffset, true)
+    return this.headField('fpstate')
   }
 
   /** The four bytes at an offset, where MAGIC2 is looked for; undefined beyond what was recorded. */

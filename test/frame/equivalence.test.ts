@@ -3,7 +3,8 @@ import fc from 'fast-check'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { applyPrimitives } from '../../lib/frame/apply.ts'
 import { compileEdit } from '../../lib/frame/compile.ts'
-import type { EditOp } from '../../lib/frame/edit.ts'
+import type { EditField, EditOp } from '../../lib/frame/edit.ts'
+import type { FrameField } from '../../lib/frame/format.ts'
 import type { LiveFrame } from '../../lib/frame/live.ts'
 import type { Returned, Seen, Signalled } from '../../lib/probe/result.ts'
 import type { Probe } from '../../lib/probe/session.ts'
@@ -13,23 +14,25 @@ import { type AnyEditOptions, anyEdit } from './arbitrary.ts'
 
 beforeEach(needsProbes)
 
-/** The same edit as calls. */
+const inArea = (field: EditField): FrameField => field as FrameField
+
+/** The same edit as calls; of fields of the fpstate alone, and no pages. */
 const perform = (frame: LiveFrame, op: EditOp): void => {
   switch (op.op) {
     case 'write':
       frame.write(op.at, typeof op.bytes === 'string' ? Buffer.from(op.bytes, 'hex') : op.bytes)
       return
     case 'set':
-      frame.set(op.field, BigInt(op.value))
+      frame.set(inArea(op.field), BigInt(op.value))
       return
     case 'and':
-      frame.set(op.field, frame.get(op.field) & BigInt(op.value))
+      frame.set(inArea(op.field), frame.get(inArea(op.field)) & BigInt(op.value))
       return
     case 'or':
-      frame.set(op.field, frame.get(op.field) | BigInt(op.value))
+      frame.set(inArea(op.field), frame.get(inArea(op.field)) | BigInt(op.value))
       return
     case 'xor':
-      frame.set(op.field, frame.get(op.field) ^ BigInt(op.value))
+      frame.set(inArea(op.field), frame.get(inArea(op.field)) ^ BigInt(op.value))
       return
     case 'fill':
       frame.fill(op.at, op.length, op.value)

@@ -1,12 +1,17 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { frameShape } from '../../lib/frame/abi.ts'
 import type { EditLimits } from '../../lib/frame/edit.ts'
-import { fpstatePointerOffset, headSize, magic2 } from '../../lib/frame/format.ts'
+import { magic2 } from '../../lib/frame/format.ts'
 import { LiveFrame, type LivePlace } from '../../lib/frame/live.ts'
 import { anyHostile, known } from '../xstate/arbitrary.ts'
 
 const layout = known('ice-lake-sp')
 const limits: EditLimits = { frameBytes: 2700, inPlaceBytes: 4000, spareBytes: 8192 }
+
+const shape = frameShape('x86_64')
+const headSize = shape.headBytes
+const fpstatePointerOffset = shape.fields.fpstate.at
 
 // A piece of memory as the arena has it: guard, head, fpstate with its room, guard, second buffer, guard.
 const guard = 512
@@ -16,7 +21,7 @@ const base = 0x7f00_0000_0000n
 
 const place = (): LivePlace => {
   const bytes = Uint8Array.from({ length: total }, (_, i) => (i * 7) % 255)
-  return { bytes, view: new DataView(bytes.buffer), ...at, base }
+  return { bytes, view: new DataView(bytes.buffer), ...at, base, shape }
 }
 
 const live = (where = place()): LiveFrame => new LiveFrame(where, layout, limits)
