@@ -1,10 +1,22 @@
 /** sigframe: a laboratory for live x86 signal frames on Linux. */
+export { type Abi, abis, type FrameShape, frameShape, type HeadField } from './frame/abi.ts'
 export * from './frame/edit.ts'
 export { type FrameField, frameFields, magic1, magic2 } from './frame/format.ts'
+export { type FsaveField, foldFsave, fsaveFields, readFsave } from './frame/fsave.ts'
 export { LiveFrame, type LiveSwBytes } from './frame/live.ts'
-export { FrameRecord, type SwBytes } from './frame/reader.ts'
+export { type FrameParts, FrameRecord, restorable, type SwBytes } from './frame/reader.ts'
 export { NativeUnavailableError, nativeProblem } from './native.ts'
-export type { Abi, DataRequest, LiveEdit, PreparedRequest, ProbeRequest } from './probe/request.ts'
+export type {
+  AlternateStack,
+  DataRequest,
+  LiveEdit,
+  PreparedRequest,
+  ProbeRequest,
+  Raise,
+  Refusal,
+  StackState,
+} from './probe/request.ts'
+export { raises, stackStates } from './probe/request.ts'
 export type * from './probe/result.ts'
 export { type OpenOptions, open, openSync, Probe, permissible } from './probe/session.ts'
 export * from './xstate/compare.ts'

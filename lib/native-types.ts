@@ -26,6 +26,8 @@ export interface SessionDescription {
   readonly base: bigint
   /** ARCH_GET_XCOMP_PERM of the probe process; all ones where the kernel has no such call. */
   readonly permitted: bigint
+  /** Why there are no 32-bit frames; null where there are. */
+  readonly ia32Lack: string | null
   readonly stack: number
   readonly stackBytes: number
   readonly headroom: number

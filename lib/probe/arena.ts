@@ -3,7 +3,8 @@
  * the names and numbers of its structures come from the addon. What the probe process wrote here is data to be
  * bounded, never to be trusted.
  */
-import type { EditLimits, Primitive } from '../frame/edit.ts'
+import type { Abi } from '../frame/abi.ts'
+import { type EditLimits, type Primitive, pageStates } from '../frame/edit.ts'
 import type { SessionDescription } from '../native-types.ts'
 import {
   editPoolBytes,
@@ -14,7 +15,7 @@ import {
   regionsOf,
   ringSlots,
 } from './geometry.ts'
-import type { PlacedImage, PreparedRequest } from './request.ts'
+import { type PlacedImage, type PreparedRequest, raises, refusals, stackStates } from './request.ts'
 
 type Numbers = Readonly<Record<string, number>>
 
@@ -28,6 +29,12 @@ const numbered = (numbers: Numbers, name: string): number => {
 const constantsOf = (numbers: Numbers) => {
   const word = (name: string): number => numbered(numbers, name) >> 2
   const code = (name: string): number => numbered(numbers, name)
+  /** Names by their codes. */
+  const coded = <T extends string>(type: string, names: readonly T[]): ReadonlyMap<number, T> =>
+    new Map(names.map(name => [code(`${type}.${name}`), name]))
+  /** Codes by their names. */
+  const numbersOf = <T extends string>(type: string, names: readonly T[]): Readonly<Record<T, number>> =>
+    Object.fromEntries(names.map(name => [name, code(`${type}.${name}`)])) as Record<T, number>
   return {
     first: code('first'),
     ringSlots: code('ringSlots'),
@@ -36,11 +43,13 @@ const constantsOf = (numbers: Numbers) => {
     outcomes: code('outcomes') >> 2,
     outcomeWords: code('outcomeBytes') >> 2,
     opBytes: code('opBytes'),
-    headBytes: code('headBytes'),
     recordHead: code('recordHead'),
     requestLive: code('requestLive'),
+    requestIsolated: code('requestIsolated'),
+    fsaveBytes: code('fsaveBytes'),
     probe: code('RequestKind.probe'),
     plainLoop: code('RequestKind.plainLoop'),
+    switches: code('RequestKind.switch'),
     request: {
       kind: word('Request.kind'),
       flags: word('Request.flags'),
@@ -57,6 +66,15 @@ const constantsOf = (numbers: Numbers) => {
       sentFrom: word('Request.sentFrom'),
       count: word('Request.count'),
       bad: word('Request.bad'),
+      abi: word('Request.abi'),
+      raise: word('Request.raise'),
+      built: word('Request.built'),
+      sibling: word('Request.sibling'),
+      stack: word('Request.stack'),
+      stackBytes: word('Request.stackBytes'),
+      timeoutMs: word('Request.timeoutMs'),
+      threads: word('Request.threads'),
+      stride: word('Request.stride'),
     },
     outcome: {
       ending: word('Outcome.ending'),
@@ -69,16 +87,29 @@ const constantsOf = (numbers: Numbers) => {
       sentFpstate: word('Outcome.sentFpstate'),
       sentPointer: word('Outcome.sentPointer'),
       elapsedNs: word('Outcome.elapsedNs'),
+      slept: word('Outcome.slept'),
+      served: word('Outcome.served'),
     },
     op: {
       code: code('Op.code'),
+      region: code('Op.region'),
       at: code('Op.at'),
       length: code('Op.length'),
       payload: code('Op.payload'),
       value: code('Op.value'),
     },
-    ending: { returned: code('Ending.returned'), signal: code('Ending.signal') },
-    where: { load: code('Where.load'), delivery: code('Where.delivery'), sigreturn: code('Where.sigreturn') },
+    endings: coded('Ending', ['returned', 'signal', 'died', 'timeout', 'refused']),
+    places: coded('Where', ['load', 'delivery', 'sigreturn', 'after', 'handler']),
+    refusals: coded('Refusal', refusals),
+    abi: {
+      x86_64: code('Abi.x86_64'),
+      'ia32-rt': code('Abi.ia32-rt'),
+      ia32: code('Abi.ia32'),
+    } satisfies Record<Abi, number>,
+    raise: numbersOf('Raise', raises),
+    stack: numbersOf('StackState', ['none', ...stackStates]),
+    pageState: numbersOf('PageState', pageStates),
+    region: { area: code('Region.area'), head: code('Region.head'), fsave: code('Region.fsave') },
     waited: {
       done: code('Waited.done'),
       frame: code('Waited.frame'),
@@ -94,6 +125,7 @@ const constantsOf = (numbers: Numbers) => {
       move: code('OpCode.move'),
       pointer: code('OpCode.pointer'),
       offset: code('OpCode.offset'),
+      pages: code('OpCode.pages'),
     },
   }
 }
@@ -127,6 +159,8 @@ export class Arena {
   readonly #editsAt: number
   readonly #recordsAt: number
   readonly #longSentAt: number
+  /** Arena offset of the room for images that belong to no slot. */
+  readonly scratchAt: number
   #plan: RecordPlan
   /** How often something was placed in the arena: what was written of it before stands while this stays. */
   placements = 0
@@ -147,6 +181,7 @@ export class Arena {
     this.#editsAt = this.#imagesAt + regions.images
     this.#recordsAt = this.#editsAt + regions.edits
     this.#longSentAt = this.#recordsAt + regions.records
+    this.scratchAt = this.#longSentAt + regions.longSent
     this.#plan = planRecords(this.constants.recordHead, geometry.areaBytes)
     if (this.constants.ringSlots !== ringSlots)
       throw new Error(
@@ -231,12 +266,14 @@ export class Arena {
   }
 
   #encode(primitives: readonly Primitive[], at: number): void {
-    const { opBytes, op, codes } = this.constants
+    const { opBytes, op, codes, region: regions, pageState } = this.constants
     let payload = at + primitives.length * opBytes
     primitives.forEach((primitive, i) => {
       const base = this.index(at + i * opBytes)
+      const region = 'region' in primitive ? (primitive.region ?? 'area') : 'area'
       const put = (offset: number, length: number, value: bigint): void => {
-        this.view.setUint32(base + op.code, codes[primitive.code], true)
+        this.view.setUint16(base + op.code, codes[primitive.code], true)
+        this.view.setUint16(base + op.region, regions[region], true)
         this.view.setUint32(base + op.at, offset, true)
         this.view.setUint32(base + op.length, length, true)
         this.view.setUint32(base + op.payload, payload, true)
@@ -253,6 +290,9 @@ export class Arena {
           break
         case 'move':
           put(primitive.at, primitive.length, 0n)
+          break
+        case 'pages':
+          put(primitive.at, primitive.length, BigInt(pageState[primitive.state]))
           break
         case 'pointer':
         case 'offset':

@@ -1,4 +1,5 @@
 /** How large the regions of the arena must be for a host. Nothing fixed: all sizes come from CPUID leaf 0xD. */
+import { magic2Size } from '../frame/format.ts'
 import type { ArenaShape } from '../native-types.ts'
 import type { HostCpu } from '../xstate/host.ts'
 import { legacySize, minXsaveSize } from '../xstate/layout.ts'
@@ -21,6 +22,11 @@ export const ringSlots = 128
 export const imageSlots = 2 * ringSlots + 32
 /** Bytes for the operations of edits and what they write; when it is full it is filled anew. */
 export const editPoolBytes = 2 * 1024 * 1024
+
+/** Bytes before the area of a built fpstate, at the end of which its fsave header lies. */
+export const builtPrefix = 128
+/** Threads that can switch among one another. */
+export const mostThreads = 8
 
 export interface Geometry {
   /** Bytes of the largest standard-format area of the host, with every component of XCR0. */
@@ -66,7 +72,8 @@ export const geometryOf = (cpu: HostCpu): Geometry => {
   const spareBytes = pages(2 * areaBytes + slack)
   return {
     areaBytes,
-    imageBytes: lines(Math.max(areaBytes, minXsaveSize)),
+    // A frame built from nothing takes MAGIC2 too, and the fsave header before it.
+    imageBytes: builtPrefix + lines(Math.max(areaBytes, minXsaveSize) + magic2Size),
     headroom,
     stackBytes: headroom + pages(Math.max(2 * cpu.minSignalStack, 2 * areaBytes) + below),
     spareBytes,
@@ -80,6 +87,7 @@ export const regionsOf = (geometry: Geometry, recordHead: number) => ({
   edits: editPoolBytes,
   records: ringSlots * planRecords(recordHead, geometry.areaBytes + cacheLine).slotBytes,
   longSent: ringSlots * (recordHead + geometry.longestSent),
+  scratch: 2 * mostThreads * geometry.imageBytes,
 })
 
 /** The arena for this geometry. */

@@ -1,4 +1,5 @@
 /** A frame that waits in the probe process for a callback: where it lies, the call, and its way back unedited. */
+import type { FrameShape } from '../frame/abi.ts'
 import type { EditLimits } from '../frame/edit.ts'
 import type { LiveFrame, LivePlace } from '../frame/live.ts'
 import type { Chunk, ChunkEnd, ProbeProcess, RunContext } from './process.ts'
@@ -8,7 +9,12 @@ import type { LiveEdit } from './request.ts'
  * Where the waiting frame lies, as the probe process says it.
  * @throws Error where that is outside its stack
  */
-export const waitingFrame = (process: ProbeProcess, chunk: Chunk, limits: EditLimits): LivePlace => {
+export const waitingFrame = (
+  process: ProbeProcess,
+  chunk: Chunk,
+  limits: EditLimits,
+  shape: FrameShape,
+): LivePlace => {
   const { arena } = process
   const { description, constants } = arena
   const at = arena.outcomeAt(chunk.first)
@@ -17,7 +23,8 @@ export const waitingFrame = (process: ProbeProcess, chunk: Chunk, limits: EditLi
   const stackEnd = description.stack + description.stackBytes
   const inStack = (offset: number, bytes: number): boolean =>
     offset >= description.stack && offset + bytes <= stackEnd
-  if (!inStack(frame, constants.headBytes) || !inStack(fpstate, limits.inPlaceBytes))
+  const extent = Math.max(...shape.recorded.map(({ offset, size }) => offset + size))
+  if (!inStack(frame, extent) || !inStack(fpstate, limits.inPlaceBytes))
     throw new Error(
       `the probe process says its frame is at ${frame}, fpstate at ${fpstate}: outside its stack`,
     )
@@ -28,6 +35,7 @@ export const waitingFrame = (process: ProbeProcess, chunk: Chunk, limits: EditLi
     fpstate: arena.index(fpstate),
     spare: arena.index(description.spare),
     base: description.base + BigInt(constants.first),
+    shape,
   }
 }
 
@@ -57,8 +65,11 @@ export const sendUntouched = (
   place: LivePlace,
   context: RunContext,
 ): ChunkEnd => {
-  const written = chunk.store.frame(chunk.firstSlot, 'written')
-  place.bytes.set(written.head, place.frame)
-  place.bytes.set(written.fpstate, place.fpstate)
+  const { fsave, fpstate, head } = chunk.store.frame(chunk.firstSlot, 'written', place.shape)
+  const { at, width } = place.shape.fields.fpstate
+  // Of the head, a callback can change the pointer alone.
+  place.bytes.set(head.subarray(at, at + width), place.frame + at)
+  if (fsave !== null) place.bytes.set(fsave, place.fpstate - fsave.length)
+  place.bytes.set(fpstate, place.fpstate)
   return process.reply(chunk, place.fpstate, context.frameBytes, context)
 }

@@ -6,10 +6,16 @@ import { loadNative, probePath } from '../native.ts'
 import type { NativeExit, NativeSession } from '../native-types.ts'
 import type { HostCpu } from '../xstate/host.ts'
 import { Arena, arenaConstants } from './arena.ts'
-import { geometryOf, ringSlots, shapeOf } from './geometry.ts'
+import { builtPrefix, geometryOf, ringSlots, shapeOf } from './geometry.ts'
 import { RecordStore } from './records.ts'
 import type { PreparedRequest } from './request.ts'
 import { type SignalPlace, signalName } from './result.ts'
+
+/** What a throw-away fork has of the time that the probe process has, which must still tell what became of it. */
+const isolatedPart = 0.5
+
+/** How long a throw-away fork may take, in milliseconds. */
+export const isolatedTimeout = (timeoutMs: number): number => Math.ceil(timeoutMs * isolatedPart)
 
 /** How long the end of a killed process is waited for before it counts as stuck. */
 const reapTimeoutMs = 1000
@@ -42,6 +48,9 @@ export interface RunContext {
   /** Whether the thread stays on the probe process's CPU from one probe to the next. */
   readonly pin: boolean
 }
+
+/** How a probe ended, as the probe process tells it. */
+export type Ending = 'returned' | 'signal' | 'died' | 'timeout' | 'refused' | 'harness'
 
 /** Requests that were handed over together, and where their records go. */
 export interface Chunk {
@@ -133,7 +142,18 @@ export class ProbeProcess {
     const at = this.arena.requestAt(sequence)
     const { sentBytes, primitives } = request.edit
     words[at + field.kind] = constants.probe
-    words[at + field.flags] = request.live === null ? 0 : constants.requestLive
+    words[at + field.flags] =
+      (request.live === null ? 0 : constants.requestLive) | (request.isolated ? constants.requestIsolated : 0)
+    words[at + field.abi] = constants.abi[request.abi]
+    words[at + field.raise] = constants.raise[request.raise]
+    words[at + field.stack] = constants.stack[request.stack?.state ?? 'none']
+    words[at + field.stackBytes] = request.stack?.bytes ?? 0
+    words[at + field.sibling] =
+      request.sibling === null ? 0 : this.arena.placeImage(request.sibling, this.#chunk)
+    words[at + field.built] =
+      request.built === null ? 0 : this.arena.placeImage(request.built, this.#chunk) + builtPrefix
+    words[at + field.timeoutMs] = isolatedTimeout(context.timeoutMs)
+    words[at + field.count] = 0
     words[at + field.load] = this.arena.placeImage(request.load, this.#chunk)
     words[at + field.poison] = this.arena.placeImage(request.poison, this.#chunk)
     words[at + field.ops] = edit
@@ -250,28 +270,87 @@ export class ProbeProcess {
     view.setBigUint64((at + constants.request.bad) * 4, bad ? 1n : 0n, true)
     const end = this.run(chunk, { ...context, timeoutMs: 60_000 })
     const outcome = this.arena.outcomeAt(chunk.first)
-    if (end.lost !== null || words[outcome + constants.outcome.ending] !== constants.ending.returned)
-      return null
+    if (end.lost !== null || this.ending(chunk, 0) !== 'returned') return null
     const elapsed = outcome + constants.outcome.elapsedNs
     return (words[elapsed] as number) + (words[elapsed + 1] as number) * 2 ** 32
   }
 
-  /** How a completed probe of a chunk ended. */
-  ending(chunk: Chunk, index: number): 'returned' | 'signal' | 'harness' {
+  /**
+   * Runs one isolated request so many times over, in one fork. @returns how often it was done, and how many of those
+   * frames were refused with a signal; null where it ended otherwise
+   */
+  repeat(
+    request: PreparedRequest,
+    count: number,
+    context: RunContext,
+  ): { readonly done: number; readonly refused: number } | null {
+    const chunk = this.fill([request], 0, 1, context)
+    const { words, constants, view } = this.arena
+    const at = this.arena.requestAt(chunk.first)
+    this.#standing[chunk.first % ringSlots] = null
+    words[at + constants.request.flags] =
+      (words[at + constants.request.flags] as number) | constants.requestIsolated
+    view.setBigUint64((at + constants.request.count) * 4, BigInt(count), true)
+    const end = this.run(chunk, context)
+    if (end.lost !== null || this.ending(chunk, 0) !== 'returned') return null
+    const outcome = this.arena.outcomeAt(chunk.first)
+    return {
+      done: words[outcome + constants.outcome.elapsedNs] as number,
+      refused: words[outcome + constants.outcome.served] as number,
+    }
+  }
+
+  /**
+   * Threads with an image each give one CPU to one another `rounds` times. @returns what each has in its registers
+   * then, and how often the CPU changed hands at least; null where they could not be started
+   */
+  switches(
+    images: readonly Uint8Array[],
+    rounds: number,
+    init: PreparedRequest,
+    context: RunContext,
+  ): { readonly after: Uint8Array[]; readonly switches: number } | null {
+    const chunk = this.fill([init], 0, 1, context)
+    const { words, constants, view, scratchAt, geometry, bytes } = this.arena
+    const { request: field } = constants
+    const at = this.arena.requestAt(chunk.first)
+    const stride = geometry.imageBytes
+    const from = this.arena.index(scratchAt)
+    const to = from + images.length * stride
+    this.#standing[chunk.first % ringSlots] = null
+    bytes.fill(0, from, to + images.length * stride)
+    images.forEach((image, i) => {
+      bytes.set(image, from + i * stride)
+    })
+    words[at + field.kind] = constants.switches
+    words[at + field.load] = scratchAt
+    words[at + field.after] = scratchAt + images.length * stride
+    words[at + field.threads] = images.length
+    words[at + field.stride] = stride
+    view.setBigUint64((at + field.count) * 4, BigInt(rounds), true)
+    const end = this.run(chunk, context)
+    // The slot's place for registers was another one.
+    this.#described[chunk.first % ringSlots] = null
+    if (end.lost !== null || this.ending(chunk, 0) !== 'returned') return null
+    return {
+      after: images.map((image, i) => bytes.slice(to + i * stride, to + i * stride + image.length)),
+      switches: words[this.arena.outcomeAt(chunk.first) + constants.outcome.slept] as number,
+    }
+  }
+
+  /** How a completed probe of a chunk ended; `harness` for a number that no probe process of ours writes. */
+  ending(chunk: Chunk, index: number): Ending {
     const { words, constants } = this.arena
-    const ending = words[this.arena.outcomeAt(chunk.first + index) + constants.outcome.ending]
-    if (ending === constants.ending.returned) return 'returned'
-    return ending === constants.ending.signal ? 'signal' : 'harness'
+    const ending = words[this.arena.outcomeAt(chunk.first + index) + constants.outcome.ending] as number
+    return constants.endings.get(ending) ?? 'harness'
   }
 
   /** Where the signal of a probe hit; undefined for a number that no probe process of ours writes. */
   signalPlace(chunk: Chunk, index: number): SignalPlace | undefined {
     const { words, constants } = this.arena
-    const { where: codes } = constants
-    const where = words[this.arena.outcomeAt(chunk.first + index) + constants.outcome.where]
-    if (where === codes.sigreturn) return 'sigreturn'
-    if (where === codes.delivery) return 'delivery'
-    return where === codes.load ? 'load' : undefined
+    return constants.places.get(
+      words[this.arena.outcomeAt(chunk.first + index) + constants.outcome.where] as number,
+    )
   }
 
   #detachStores(): void {

@@ -2,13 +2,10 @@
  * The records of consecutive probes: shared memory at first, a copy of it once the session needs the room. So
  * results that are only lent cost no copy, and those that are kept are copies when it matters.
  */
+import type { FrameShape } from '../frame/abi.ts'
+import type { FrameParts } from '../frame/reader.ts'
 import type { Arena } from './arena.ts'
 import { ringSlots } from './geometry.ts'
-
-export interface RecordedFrame {
-  readonly head: Uint8Array
-  readonly fpstate: Uint8Array
-}
 
 /** An outcome's numbers as the probe process wrote them. */
 export interface RawOutcome {
@@ -20,6 +17,10 @@ export interface RawOutcome {
   readonly fpstate: number
   readonly sentFpstate: number
   readonly sentPointer: bigint
+  /** How often the thread gave up its CPU meanwhile. */
+  readonly slept: number
+  /** Page faults that userfaultfd stopped. */
+  readonly served: number
 }
 
 /**
@@ -94,12 +95,19 @@ export class RecordStore {
     return (this.#sentBytes[slot] as number) > this.arena.plan.sentRoom
   }
 
-  frame(slot: number, which: 'written' | 'sent'): RecordedFrame {
-    const { headBytes, recordHead } = this.arena.constants
+  /** Views of a recorded frame: they change with the memory that they lie in. */
+  frame(
+    slot: number,
+    which: 'written' | 'sent',
+    { abi, headBytes, fsave, fsaveSize }: FrameShape,
+  ): FrameParts {
+    const { recordHead } = this.arena.constants
     const from = this.arena.plan[which]
     const length = which === 'written' ? this.#frameBytes : (this.#sentBytes[slot] as number)
     return {
+      abi,
       head: this.#bytes(slot, from, headBytes),
+      fsave: fsave ? this.#bytes(slot, from + recordHead - fsaveSize, fsaveSize) : null,
       fpstate: this.#bytes(slot, from + recordHead, length),
     }
   }
@@ -123,6 +131,8 @@ export class RecordStore {
       fpstate: word(outcome.fpstate),
       sentFpstate: word(outcome.sentFpstate),
       sentPointer: wide(outcome.sentPointer),
+      slept: word(outcome.slept),
+      served: word(outcome.served),
     }
   }
 
@@ -146,7 +156,8 @@ export class RecordStore {
 
   #copyGroup(first: number, count: number): Uint8Array {
     const { slotBytes } = this.arena.plan
-    const bytes = Buffer.allocUnsafeSlow(count * slotBytes)
+    // Not a Buffer, whose slice() is no copy.
+    const bytes = new Uint8Array(Buffer.allocUnsafeSlow(count * slotBytes).buffer)
     // Slots lie side by side, but for the end of the ring.
     const toEnd = Math.min(count, ringSlots - ((this.first + first) % ringSlots))
     for (const [from, length] of [

@@ -1,23 +1,65 @@
 /** What a caller asks of a probe, and the checked form of it that can be run again and again. */
-import { checkRecord, isUint8Array, outOfRange, wrongType } from '../errors.ts'
+import { checkInteger, checkRecord, isUint8Array, outOfRange, wrongType } from '../errors.ts'
+import { type Abi, checkAbi } from '../frame/abi.ts'
+import { buildFpstate } from '../frame/build.ts'
 import { compileEdit } from '../frame/compile.ts'
 import type { CompiledEdit, EditLimits, EditOp } from '../frame/edit.ts'
 import type { LiveFrame } from '../frame/live.ts'
 import { imageFrom, validateLoadable, XsaveImage } from '../xstate/image.ts'
 import type { Layout } from '../xstate/layout.ts'
+import { builtPrefix } from './geometry.ts'
 
-/** Which frame the kernel writes. 32-bit frames are not offered yet. */
-export type Abi = 'x86_64'
+/**
+ * How the signal comes: the thread sends it to itself (`tgkill`), from 32-bit code (`tgkill32`); a sibling on the
+ * same CPU sends it while the thread sleeps in a system call (`blocked`); a timer, or a sibling on another CPU, while
+ * it spins in user mode (`timer`, `ipi`); or not at all: sigreturn on a frame that is built from nothing (`fake`).
+ */
+export const raises = ['tgkill', 'tgkill32', 'blocked', 'timer', 'ipi', 'fake'] as const
+export type Raise = (typeof raises)[number]
+
+/**
+ * The pages of an alternate signal stack: there (`plain`), never touched (`fresh`), not to be written or read
+ * (`readonly`, `unreadable`), served by userfaultfd (`late`), or with protection key 1 (`closed-key`).
+ */
+export const stackStates = ['plain', 'fresh', 'readonly', 'unreadable', 'late', 'closed-key'] as const
+export type StackState = (typeof stackStates)[number]
+
+/** What a probe needs of the kernel before it begins, and may be refused. */
+export const refusals = [
+  'sigaltstack',
+  'userfaultfd',
+  'pkey_alloc',
+  'sibling',
+  'timer',
+  'other CPU',
+  'pages',
+  'fork',
+] as const
+export type Refusal = (typeof refusals)[number]
+
+/** An alternate signal stack: `sigaltstack` with so many bytes, ending at a page. */
+export interface AlternateStack {
+  readonly bytes: number
+  /** `plain` if left out. */
+  readonly state?: StackState
+}
 
 /** Edits the live frame in place, in Node, while the probe process waits. Must not be async. */
 export type LiveEdit = (frame: LiveFrame) => void
 
 export interface ProbeRequest {
+  /** Which frame the kernel writes; x86_64 if left out. */
   readonly abi?: Abi
+  /** How the signal comes; `tgkill` if left out. */
+  readonly raise?: Raise
+  /** The frame is delivered onto an alternate signal stack. */
+  readonly stack?: AlternateStack
   /** What the registers hold when the signal hits; the init state if left out. */
   readonly load?: XsaveImage | Uint8Array
   /** What the registers hold when the handler returns; a random image if left out. */
   readonly poison?: XsaveImage | Uint8Array
+  /** What a sibling holds in its registers, where there is one; a random image if left out. */
+  readonly sibling?: XsaveImage | Uint8Array
   readonly edit?: readonly EditOp[] | LiveEdit
 }
 
@@ -44,29 +86,50 @@ const prepared = Symbol('prepared')
 export class PreparedRequest {
   readonly [prepared] = true
   readonly session: object
+  readonly abi: Abi
+  readonly raise: Raise
+  readonly stack: Required<AlternateStack> | null
   readonly load: PlacedImage
   readonly poison: PlacedImage
+  readonly sibling: PlacedImage | null
+  /** What a frame that is built from nothing has for an fpstate. */
+  readonly built: PlacedImage | null
   readonly edit: CompiledEdit
   readonly live: LiveEdit | null
+  /** Whether it runs in a throw-away fork of the probe process. */
+  readonly isolated: boolean
   /** Where the edit lies in the arena: good while owner and epoch hold. */
   editOwner: object | null = null
   editEpoch = 0
   editAt = 0
 
-  constructor(
-    session: object,
-    load: PlacedImage,
-    poison: PlacedImage,
-    edit: CompiledEdit,
-    live: LiveEdit | null,
-  ) {
-    this.session = session
-    this.load = load
-    this.poison = poison
-    this.edit = edit
-    this.live = live
+  constructor(fields: Pick<PreparedRequest, RequestPart>) {
+    this.session = fields.session
+    this.abi = fields.abi
+    this.raise = fields.raise
+    this.stack = fields.stack
+    this.load = fields.load
+    this.poison = fields.poison
+    this.sibling = fields.sibling
+    this.built = fields.built
+    this.edit = fields.edit
+    this.live = fields.live
+    this.isolated = fields.isolated
   }
 }
+
+type RequestPart =
+  | 'session'
+  | 'abi'
+  | 'raise'
+  | 'stack'
+  | 'load'
+  | 'poison'
+  | 'sibling'
+  | 'built'
+  | 'edit'
+  | 'live'
+  | 'isolated'
 
 const checkImage = (value: unknown, layout: Layout, field: string): Uint8Array => {
   const bytes = value instanceof XsaveImage ? value.bytes : value
@@ -77,7 +140,7 @@ const checkImage = (value: unknown, layout: Layout, field: string): Uint8Array =
   return image.bytes
 }
 
-const requestFields = new Set(['abi', 'load', 'poison', 'edit'])
+const requestFields = new Set(['abi', 'raise', 'stack', 'load', 'poison', 'sibling', 'edit'])
 
 /** What prepare needs to know of a session. */
 export interface RequestContext {
@@ -85,9 +148,62 @@ export interface RequestContext {
   readonly layout: Layout
   readonly limits: EditLimits
   readonly initLoad: PlacedImage
+  /** The most bytes that an alternate stack can have. */
+  readonly stackBytes: number
+  /** Why this session has no frames of an ABI; null where it has. */
+  lack(abi: Abi): string | null
   /** A poison that differs from the one before. */
   nextPoison(): PlacedImage
 }
+
+const checkRaise = (field: string, value: unknown): Raise => {
+  if (value === undefined) return 'tgkill'
+  if (typeof value !== 'string') throw wrongType(field, value, 'a string')
+  if (!raises.includes(value as Raise)) throw outOfRange(field, value, `must be one of ${raises.join(' ')}`)
+  return value as Raise
+}
+
+const stackFields = new Set(['bytes', 'state'])
+
+const checkStack = (field: string, value: unknown, most: number): Required<AlternateStack> | null => {
+  if (value === undefined) return null
+  const { bytes, state = 'plain', ...rest } = checkRecord(field, value)
+  for (const [key, one] of Object.entries(rest))
+    throw outOfRange(`${field}.${key}`, one, `but a stack has only ${[...stackFields].join(' ')}`)
+  if (!stackStates.includes(state as StackState))
+    throw wrongType(`${field}.state`, state, `one of ${stackStates.join(' ')}`)
+  return { bytes: checkInteger(`${field}.bytes`, bytes, 1, most), state: state as StackState }
+}
+
+const checkKeys = (record: Readonly<Record<string, unknown>>, field: string): void => {
+  for (const key of Object.keys(record)) {
+    if (!requestFields.has(key))
+      throw outOfRange(
+        `${field}.${key}`,
+        record[key],
+        `but a request has only ${[...requestFields].join(' ')}`,
+      )
+  }
+}
+
+/** What makes no sense together. */
+const checkTogether = (field: string, raise: Raise, stack: AlternateStack | null, fxsave: boolean): void => {
+  if (raise === 'fake' && stack !== null)
+    throw outOfRange(`${field}.stack`, stack.bytes, 'but raise is fake: nothing is delivered onto a stack')
+  if (raise === 'fake' && fxsave)
+    throw outOfRange(`${field}.raise`, raise, 'but this host has no XSAVE: its frames have nothing to build')
+}
+
+/** The image of a frame that is built from nothing: its fsave header ends where the area begins. */
+const builtImage = (load: Uint8Array, abi: Abi, layout: Layout): PlacedImage => {
+  const { fsave, fpstate } = buildFpstate(layout, new XsaveImage(load, layout), abi)
+  const bytes = new Uint8Array(builtPrefix + fpstate.length)
+  if (fsave !== null) bytes.set(fsave, builtPrefix - fsave.length)
+  bytes.set(fpstate, builtPrefix)
+  return new PlacedImage(bytes)
+}
+
+const siblingRaises: ReadonlySet<Raise> = new Set(['blocked', 'ipi'])
 
 /** @throws TypeError, RangeError that name the field, the value and the limit; nothing has run then */
 export const prepareRequest = (
@@ -100,34 +216,42 @@ export const prepareRequest = (
     throw wrongType(field, request, 'a request prepared by this session: layouts belong to a session')
   }
   const record = checkRecord(field, request)
-  for (const key of Object.keys(record)) {
-    if (!requestFields.has(key))
-      throw outOfRange(
-        `${field}.${key}`,
-        record[key],
-        `but a request has only ${[...requestFields].join(' ')}`,
-      )
-  }
-  const { abi, load, poison, edit } = record
-  if (abi !== undefined && abi !== 'x86_64') {
-    throw typeof abi === 'string'
-      ? outOfRange(`${field}.abi`, abi, 'must be x86_64')
-      : wrongType(`${field}.abi`, abi, 'a string')
-  }
+  checkKeys(record, field)
   const { layout, limits } = context
+  const { edit } = record
+  const abi = record.abi === undefined ? 'x86_64' : checkAbi(`${field}.abi`, record.abi)
+  const lack = context.lack(abi)
+  if (lack !== null) throw outOfRange(`${field}.abi`, abi, `but ${lack}`)
+  const raise = checkRaise(`${field}.raise`, record.raise)
+  const noCode32 = raise === 'tgkill32' ? context.lack('ia32-rt') : null
+  if (noCode32 !== null) throw outOfRange(`${field}.raise`, raise, `but ${noCode32}`)
+  const stack = checkStack(`${field}.stack`, record.stack, context.stackBytes)
+  checkTogether(field, raise, stack, !layout.xsave)
+  const image = (name: 'load' | 'poison' | 'sibling', otherwise: () => PlacedImage): PlacedImage =>
+    record[name] === undefined
+      ? otherwise()
+      : new PlacedImage(checkImage(record[name], layout, `${field}.${name}`))
   const live = typeof edit === 'function' ? (edit as LiveEdit) : null
-  return new PreparedRequest(
-    context.session,
-    load === undefined ? context.initLoad : new PlacedImage(checkImage(load, layout, `${field}.load`)),
-    poison === undefined
-      ? context.nextPoison()
-      : new PlacedImage(checkImage(poison, layout, `${field}.poison`)),
-    compileEdit(
-      live === null && edit !== undefined ? (edit as readonly EditOp[]) : [],
-      layout,
-      limits,
-      `${field}.edit`,
-    ),
-    live,
+  const compiled = compileEdit(
+    live === null && edit !== undefined ? (edit as readonly EditOp[]) : [],
+    layout,
+    limits,
+    `${field}.edit`,
+    abi,
   )
+  const load = image('load', () => context.initLoad)
+  const isolated = compiled.isolated || stack !== null || raise === 'timer' || siblingRaises.has(raise)
+  return new PreparedRequest({
+    session: context.session,
+    abi,
+    raise,
+    stack,
+    load,
+    poison: image('poison', context.nextPoison),
+    sibling: isolated || record.sibling !== undefined ? image('sibling', context.nextPoison) : null,
+    built: raise === 'fake' ? builtImage(load.bytes, abi, layout) : null,
+    edit: compiled,
+    live,
+    isolated,
+  })
 }

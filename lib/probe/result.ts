@@ -1,17 +1,21 @@
 /** What became of a probe. A union on `kind`; only the variants that have images carry them. */
 import { constants as osConstants } from 'node:os'
 
+import { type Abi, frameShape } from '../frame/abi.ts'
 import type { EditOp } from '../frame/edit.ts'
-import { FrameRecord } from '../frame/reader.ts'
+import { type FrameParts, FrameRecord, restorable } from '../frame/reader.ts'
 import { type Explanation, explain, explainMxcsr, type Origins } from '../xstate/compare.ts'
 import type { ComponentName } from '../xstate/components.ts'
 import { XsaveImage } from '../xstate/image.ts'
 import type { Layout } from '../xstate/layout.ts'
 import type { RawOutcome, RecordStore } from './records.ts'
-import type { PreparedRequest } from './request.ts'
+import type { PreparedRequest, Refusal } from './request.ts'
 
-/** Where a signal hit: at the loading XRSTOR, when the frame was to be written, when it was to be restored. */
-export type SignalPlace = 'load' | 'delivery' | 'sigreturn'
+/**
+ * Where a signal hit: at the loading XRSTOR, when the frame was to be written, in the handler, when the frame was to
+ * be restored, after that.
+ */
+export type SignalPlace = 'load' | 'delivery' | 'handler' | 'sigreturn' | 'after'
 
 // Some numbers have two names (SIGABRT and SIGIOT): the first is the one in use.
 const signalNames = new Map(
@@ -66,9 +70,19 @@ abstract class Recorded {
     return new XsaveImage(this.#request.poison.bytes.slice(), this.layout)
   }
 
+  get abi(): Abi {
+    return this.#request.abi
+  }
+
+  /** The recorded bytes themselves, where they lie. */
+  #parts(which: 'written' | 'sent'): FrameParts {
+    return this.#store.frame(this.#slot, which, frameShape(this.#request.abi))
+  }
+
   #frame(which: 'written' | 'sent'): FrameRecord {
-    const { head, fpstate } = this.#store.frame(this.#slot, which)
-    return new FrameRecord(head.slice(), fpstate.slice(), this.layout)
+    const { abi, head, fsave, fpstate } = this.#parts(which)
+    const parts = { abi, head: head.slice(), fsave: fsave?.slice() ?? null, fpstate: fpstate.slice() }
+    return new FrameRecord(parts, this.layout)
   }
 
   /** The frame as the kernel wrote it. */
@@ -96,7 +110,7 @@ abstract class Recorded {
 
   #origins(): Origins {
     return {
-      sent: this.#store.frame(this.#slot, 'sent').fpstate,
+      sent: restorable(this.#parts('sent')),
       loaded: this.#request.load.bytes,
       poison: this.#request.poison.bytes,
     }
@@ -126,27 +140,67 @@ abstract class Recorded {
     }
   }
 
+  /** What a sibling held in its registers, if there was one. */
+  get sibling(): XsaveImage | null {
+    const { sibling } = this.#request
+    return sibling === null ? null : new XsaveImage(sibling.bytes.slice(), this.layout)
+  }
+
+  /** How often the thread gave up its CPU between the load and the end. Known of isolated probes only. */
+  get slept(): number {
+    return this.outcome().slept
+  }
+
+  /** How many page faults userfaultfd stopped. */
+  get served(): number {
+    return this.outcome().served
+  }
+
+  /** The fpstate pointer as sent, less where it led before: nothing, or a far one, or by so many bytes. */
+  #repointed(): EditOp[] {
+    const { description } = this.#store.arena
+    const { sentFpstate, sentPointer } = this.outcome()
+    const { fsaveSize } = frameShape(this.#request.abi)
+    const distance = BigInt.asIntN(64, sentPointer - description.base - BigInt(sentFpstate))
+    if (distance === 0n) return []
+    // Near means relative: addresses of the arena change from one process to the next.
+    if (distance > -(1n << 31n) && distance < 1n << 31n) return [{ op: 'pointer', by: Number(distance) }]
+    return [{ op: 'pointer', address: BigInt.asUintN(64, sentPointer - BigInt(fsaveSize)) }]
+  }
+
+  /** What was done below the fpstate, but for the pointer. */
+  #below(written: FrameParts, sent: FrameParts): EditOp[] {
+    const { at, width } = frameShape(this.#request.abi).fields.fpstate
+    const head = sent.head.slice()
+    head.set(written.head.subarray(at, at + width), at)
+    const writes = (region: 'head' | 'fsave', from: Uint8Array, to: Uint8Array): EditOp[] =>
+      differingRuns(from, to).map(run => ({ op: 'write', region, ...run }))
+    return [
+      ...writes('head', written.head, head),
+      ...(written.fsave === null || sent.fsave === null ? [] : writes('fsave', written.fsave, sent.fsave)),
+    ]
+  }
+
   /** What was done to the frame, as the bytes that changed: as data it has the same effect again. */
   get effect(): EditOp[] {
     const { description } = this.#store.arena
-    const { fpstate, sentFpstate, sentPointer } = this.outcome()
-    const written = this.#store.frame(this.#slot, 'written').fpstate
-    const sent = this.#store.frame(this.#slot, 'sent').fpstate
+    const { fpstate, sentFpstate } = this.outcome()
+    const written = this.#parts('written')
+    const sent = this.#parts('sent')
     const ops: EditOp[] = []
     if (sentFpstate !== fpstate)
-      ops.push(moveTo(sentFpstate - description.spare, description.spareBytes, written))
+      ops.push(moveTo(sentFpstate - description.spare, description.spareBytes, written.fpstate))
     // Behind what the kernel wrote there is nothing to differ from: zeros are sent too.
-    const beyond = sent.length - written.length
-    if (beyond > 0) ops.push({ op: 'fill', at: written.length, length: beyond, value: 0 })
-    for (const { at, bytes } of differingRuns(written, sent)) ops.push({ op: 'write', at, bytes })
-    const distance = BigInt.asIntN(64, sentPointer - description.base - BigInt(sentFpstate))
-    // Near means relative: addresses of the arena change from one process to the next.
-    if (distance !== 0n && distance > -(1n << 31n) && distance < 1n << 31n) {
-      ops.push({ op: 'pointer', by: Number(distance) })
-    } else if (distance !== 0n) {
-      ops.push({ op: 'pointer', address: sentPointer })
-    }
-    return ops
+    const beyond = sent.fpstate.length - written.fpstate.length
+    if (beyond > 0) ops.push({ op: 'fill', at: written.fpstate.length, length: beyond, value: 0 })
+    for (const { at, bytes } of differingRuns(written.fpstate, sent.fpstate))
+      ops.push({ op: 'write', at, bytes })
+    const pages = this.#request.edit.primitives.flatMap(primitive => {
+      if (primitive.code !== 'pages') return []
+      const { at, length, state } = primitive
+      return [{ op: 'pages' as const, at, length, state }]
+    })
+    return [...ops, ...this.#below(written, sent), ...this.#repointed(), ...pages]
   }
 }
 
@@ -164,6 +218,11 @@ export interface SignalInfo {
   readonly siAddr: bigint
 }
 
+const errnoNames = new Map(Object.entries(osConstants.errno).map(([name, number]) => [number, name]))
+
+/** An errno's name, `ENOMEM`. */
+export const errnoName = (number: number): string => errnoNames.get(number) ?? `errno ${number}`
+
 /** An outcome's siginfo. */
 export const signalInfo = ({ signal, siCode, siAddr }: RawOutcome): SignalInfo => ({
   signal: signalName(signal),
@@ -171,11 +230,22 @@ export const signalInfo = ({ signal, siCode, siAddr }: RawOutcome): SignalInfo =
   siAddr,
 })
 
-/** The kernel answered the return with a signal. The process survived it. */
+/** The kernel answered the return with a signal, or what the frame led to did (`after`). */
 export class Signalled extends Recorded implements SignalInfo {
   readonly kind = 'signal'
-  readonly where = 'sigreturn'
+  readonly where: 'sigreturn' | 'after'
   #info: SignalInfo | undefined
+
+  constructor(
+    layout: Layout,
+    request: PreparedRequest,
+    store: RecordStore,
+    slot: number,
+    where: 'sigreturn' | 'after' = 'sigreturn',
+  ) {
+    super(layout, request, store, slot)
+    this.where = where
+  }
 
   #read(): SignalInfo {
     this.#info ??= signalInfo(this.outcome())
@@ -198,12 +268,14 @@ export class Signalled extends Recorded implements SignalInfo {
 /** A signal before any frame was there: the load failed, or the frame could not be written. */
 export interface Unraised extends SignalInfo {
   readonly kind: 'signal'
-  readonly where: 'load' | 'delivery'
+  readonly where: 'load' | 'delivery' | 'handler'
 }
 
-/** The probe process died of this probe. The next one runs in a new process. */
+/** The probe process, or the fork that this probe ran in, died of it. The next one runs in a new one. */
 export interface Died {
   readonly kind: 'died'
+  /** How far the probe had come; null where nobody is left to tell. */
+  readonly where: SignalPlace | null
   /** The signal that ended it, or null. */
   readonly signal: string | null
   /** Its exit code, or null. */
@@ -223,4 +295,12 @@ export interface Stuck {
   readonly pid: number
 }
 
-export type Seen = Returned | Signalled | Unraised | Died | TimedOut | Stuck
+/** What the probe needs could not be had; nothing was probed. */
+export interface Refused {
+  readonly kind: 'refused'
+  readonly call: Refusal
+  /** ENOMEM, EPERM, … */
+  readonly errno: string
+}
+
+export type Seen = Returned | Signalled | Unraised | Died | TimedOut | Stuck | Refused

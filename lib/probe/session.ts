@@ -4,18 +4,26 @@
  * it, and replaced.
  */
 import { checkBoolean, checkInteger, checkRecord, outOfRange, wrongType } from '../errors.ts'
+import { type Abi, type FrameShape, frameShape } from '../frame/abi.ts'
 import type { EditLimits } from '../frame/edit.ts'
 import { magic1, magic2Size } from '../frame/format.ts'
 import { LiveFrame, type LivePlace } from '../frame/live.ts'
 import type { SwBytes } from '../frame/reader.ts'
 import { type ComponentName, componentAt, maskOf, namesOf } from '../xstate/components.ts'
 import { type HostCpu, hostLayout, readHostCpu } from '../xstate/host.ts'
-import { initImage } from '../xstate/image.ts'
+import { initImage, XsaveImage } from '../xstate/image.ts'
 import { type Layout, legacyFeatures, legacySize } from '../xstate/layout.ts'
 import { randomImage } from '../xstate/random.ts'
-import { ringSlots } from './geometry.ts'
+import { mostThreads, ringSlots } from './geometry.ts'
 import { callEdit, sendUntouched, waitingFrame } from './live.ts'
-import { type Chunk, type ChunkEnd, namedExit, ProbeProcess, type RunContext } from './process.ts'
+import {
+  type Chunk,
+  type ChunkEnd,
+  isolatedTimeout,
+  namedExit,
+  ProbeProcess,
+  type RunContext,
+} from './process.ts'
 import {
   type DataRequest,
   type LiveEdit,
@@ -25,7 +33,7 @@ import {
   prepareRequest,
   type RequestContext,
 } from './request.ts'
-import { Returned, type Seen, Signalled, signalInfo } from './result.ts'
+import { errnoName, Returned, type Seen, Signalled, signalInfo, signalName } from './result.ts'
 
 export interface OpenOptions {
   /**
@@ -106,6 +114,7 @@ export class Probe {
   /** How far edits may reach. */
   readonly limits: EditLimits
   readonly #permissions: bigint
+  readonly #ia32Lack: string | null
   readonly #context: RunContext
   readonly #requests: RequestContext
   #process: ProbeProcess | null = null
@@ -127,6 +136,8 @@ export class Probe {
     this.expected = started.expected
     const frameBytes = this.layout.xsave ? this.layout.size + magic2Size : legacySize
     this.limits = this.#process.arena.limits(frameBytes)
+    this.#ia32Lack = this.#process.arena.description.ia32Lack
+    const { stackBytes, headroom } = this.#process.arena.description
     this.#context = { rfbm: this.layout.features, frameBytes, timeoutMs, pin }
     const pool = Array.from(
       { length: poisons },
@@ -138,6 +149,8 @@ export class Probe {
       layout: this.layout,
       limits: this.limits,
       initLoad: new PlacedImage(initImage(this.layout).bytes),
+      stackBytes: stackBytes - headroom,
+      lack: abi => this.lack(abi),
       nextPoison: () => pool[drawn++ % poisons] as PlacedImage,
     }
   }
@@ -177,6 +190,8 @@ export class Probe {
         layout: expected,
         limits: process.arena.limits(frameBytes),
         initLoad: init,
+        stackBytes: 0,
+        lack: () => null,
         nextPoison: () => init,
       },
     )
@@ -187,6 +202,11 @@ export class Probe {
         `the first frame of a session did not come back: ${end.lost ?? process.ending(chunk, 0)}`,
       )
     return { sw: new Returned(expected, request, chunk.store, 0).written.sw, expected }
+  }
+
+  /** Why this session has no frames of an ABI, or null where it has them. */
+  lack(abi: Abi): string | null {
+    return abi === 'x86_64' ? null : this.#ia32Lack
   }
 
   /** Process id of the probe process; changes when it had to be replaced. */
@@ -217,21 +237,39 @@ export class Probe {
   }
 
   #seen(process: ProbeProcess, request: PreparedRequest, chunk: Chunk, index: number): Seen {
-    const ending = process.ending(chunk, index)
     const slot = chunk.firstSlot + index
+    const ending = process.ending(chunk, index)
     if (ending === 'returned') return new Returned(this.layout, request, chunk.store, slot)
     const where = process.signalPlace(chunk, index)
-    if (ending !== 'signal' || where === undefined)
-      throw new Error('the probe process could not make sense of its request: a fault of the harness')
-    if (where === 'sigreturn') return new Signalled(this.layout, request, chunk.store, slot)
-    return { kind: 'signal', where, ...signalInfo(chunk.store.outcome(slot)) }
+    const outcome = chunk.store.outcome(slot)
+    switch (ending) {
+      case 'signal':
+        if (where === 'sigreturn' || where === 'after')
+          return new Signalled(this.layout, request, chunk.store, slot, where)
+        if (where !== undefined) return { kind: 'signal', where, ...signalInfo(outcome) }
+        break
+      case 'died': {
+        const { signal, siCode } = outcome
+        const named = signal === 0 ? null : signalName(signal)
+        return { kind: 'died', where: where ?? null, signal: named, code: signal === 0 ? siCode : null }
+      }
+      case 'timeout':
+        return { kind: 'timeout', timeoutMs: isolatedTimeout(this.#context.timeoutMs) }
+      case 'refused': {
+        const call = process.arena.constants.refusals.get(outcome.signal)
+        if (call !== undefined) return { kind: 'refused', call, errno: errnoName(outcome.siCode) }
+      }
+    }
+    throw new Error('the probe process could not make sense of its request: a fault of the harness')
   }
 
   /** The result of the probe during which the process was lost. */
   #lost(lost: 'ended' | 'timeout', pid: number, exit: ReturnType<ProbeProcess['end']>): Seen {
     const { timeoutMs } = this.#context
     if (exit === undefined) return { kind: 'stuck', timeoutMs, pid }
-    return lost === 'timeout' ? { kind: 'timeout', timeoutMs } : { kind: 'died', ...namedExit(exit) }
+    return lost === 'timeout'
+      ? { kind: 'timeout', timeoutMs }
+      : { kind: 'died', where: null, ...namedExit(exit) }
   }
 
   /** Makes a chunk's results. The records stay where they are meanwhile, so the sink may start nothing here. */
@@ -294,7 +332,7 @@ export class Probe {
     const chunk = process.fill([request], 0, 1, this.#context)
     const step = process.runToFrame(chunk, this.#context)
     if (step !== 'frame') return this.#endOfOne(process, request, chunk, step)
-    const place = this.#placeOrEnd(process, chunk)
+    const place = this.#placeOrEnd(process, chunk, frameShape(request.abi))
     const frame = new LiveFrame(place, this.layout, this.limits)
     this.#busy = 'a probe is under way in this session: its edit callback cannot start another'
     const failure = callEdit(request.live as LiveEdit, frame)
@@ -314,9 +352,9 @@ export class Probe {
     throw failure.error
   }
 
-  #placeOrEnd(process: ProbeProcess, chunk: Chunk): LivePlace {
+  #placeOrEnd(process: ProbeProcess, chunk: Chunk, shape: FrameShape): LivePlace {
     try {
-      return waitingFrame(process, chunk, this.limits)
+      return waitingFrame(process, chunk, this.limits, shape)
     } catch (error) {
       this.#forget().end()
       throw error
@@ -432,6 +470,41 @@ export class Probe {
     if (end.lost === null) return
     const exit = await this.#forget().endAsync()
     if (end.completed < chunk.count) results.push(this.#lost(end.lost, process.pid, exit))
+  }
+
+  /**
+   * Sends the same frame up to `tries` times from one throw-away fork: for what happens rarely. @returns how often it
+   * was sent, and how many of those were refused with a signal; null where the fork did not live to tell
+   */
+  repeat(
+    request: ProbeRequest | PreparedRequest,
+    tries: number,
+  ): { readonly done: number; readonly refused: number } | null {
+    const one = prepareRequest(request, this.#requests)
+    if (one.live !== null)
+      throw wrongType('request.edit', one.live, 'data: a callback cannot be repeated in a fork')
+    return this.#ready().repeat(one, checkInteger('tries', tries, 2, 10_000_000), this.#context)
+  }
+
+  /**
+   * Threads of the probe process, each with an image in its registers, give one CPU to one another `rounds` times.
+   * @returns what each has in its registers then, and how often the CPU changed hands at least; null where the
+   * threads could not be started
+   */
+  contextSwitches(
+    images: readonly XsaveImage[],
+    rounds: number,
+  ): { readonly after: readonly XsaveImage[]; readonly switches: number } | null {
+    checkInteger('images.length', images.length, 2, mostThreads)
+    const prepared = images.map((image, i) => prepareRequest({ load: image }, this.#requests, `images[${i}]`))
+    const done = this.#ready().switches(
+      prepared.map(({ load }) => load.bytes),
+      checkInteger('rounds', rounds, 1, 10_000_000),
+      prepareRequest({}, this.#requests),
+      this.#context,
+    )
+    if (done === null) return null
+    return { ...done, after: done.after.map(bytes => new XsaveImage(bytes, this.layout)) }
   }
 
   /**

@@ -8,13 +8,12 @@ import { applyPrimitives } from '../../lib/frame/apply.ts'
 import { compileEdit } from '../../lib/frame/compile.ts'
 import type { EditOp } from '../../lib/frame/edit.ts'
 import { magic1, magic2, magic2Size } from '../../lib/frame/format.ts'
-import { FrameRecord } from '../../lib/frame/reader.ts'
 import { planCases } from '../../lib/harness/plan.ts'
 import { loadSelftests } from '../../lib/harness/selftests.ts'
 import { knownLayouts } from '../../lib/xstate/known-layouts.ts'
 import { createLayout, type Layout, legacyFeatures } from '../../lib/xstate/layout.ts'
 import { randomImage } from '../../lib/xstate/random.ts'
-import { decide, registersAfter, simulatedRejection, simulatedSeen } from './simulated-kernel.ts'
+import { decide, frameOf, registersAfter, simulatedRejection, simulatedSeen } from './simulated-kernel.ts'
 
 const selftests = await loadSelftests()
 const layouts = Object.entries(knownLayouts)
@@ -53,7 +52,7 @@ const treatedAs = (layout: Layout, edit: readonly EditOp[], generation: (typeof 
   }
   const outcomes = [edit, [...edit, ...witnessOps]].map(one => {
     const sent = sentFor(layout, one, 1)
-    const frame = new FrameRecord(new Uint8Array(440), sent, layout)
+    const frame = frameOf(sent, layout)
     const treatment = decide(frame, layout, generation.id)
     if (treatment === 'rejected') return simulatedRejection
     return simulatedSeen(layout, sent, registersAfter(frame, layout, treatment), images)

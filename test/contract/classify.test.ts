@@ -3,12 +3,11 @@ import { describe, expect, test } from 'vitest'
 import { classify, indistinct } from '../../lib/contract/classify.ts'
 import type { Treatment } from '../../lib/contract/treatment.ts'
 import { magic1, magic2Size } from '../../lib/frame/format.ts'
-import { FrameRecord } from '../../lib/frame/reader.ts'
 import type { XsaveImage } from '../../lib/xstate/image.ts'
 import { knownLayouts } from '../../lib/xstate/known-layouts.ts'
 import { createLayout, type Layout, legacyFeatures } from '../../lib/xstate/layout.ts'
 import { randomImage } from '../../lib/xstate/random.ts'
-import { registersAfter, simulatedRejection, simulatedSeen } from './simulated-kernel.ts'
+import { frameOf, registersAfter, simulatedRejection, simulatedSeen } from './simulated-kernel.ts'
 
 const layouts = Object.values(knownLayouts)
   .map(createLayout)
@@ -38,7 +37,7 @@ const pair = (layout: Layout, seed: number, treatment: Treatment, change: Change
   }
   return [false, true].map(witness => {
     const sent = sentBytes(layout, seed, witness)
-    const frame = new FrameRecord(new Uint8Array(440), sent, layout)
+    const frame = frameOf(sent, layout)
     const after = registersAfter(frame, layout, treatment)
     change(after, images.poison)
     return simulatedSeen(layout, sent, after, images)
@@ -107,7 +106,7 @@ describe('classify', () => {
     const layout = layouts[0] as Layout
     const images = { load: randomImage(layout, { seed: 5 }), poison: randomImage(layout, { seed: 5 }) }
     const sent = sentBytes(layout, 5, false)
-    const frame = new FrameRecord(new Uint8Array(440), sent, layout)
+    const frame = frameOf(sent, layout)
     const seen = simulatedSeen(layout, sent, registersAfter(frame, layout, 'restored'), images)
     expect(indistinct(seen, seen, layout)).toContain('the poison has the same')
   })

@@ -44,6 +44,10 @@ export const registersAfter = (frame: FrameRecord, layout: Layout, treatment: Tr
   return after
 }
 
+/** A 64-bit frame with this fpstate. */
+export const frameOf = (fpstate: Uint8Array, layout: Layout): FrameRecord =>
+  new FrameRecord({ abi: 'x86_64', head: new Uint8Array(440), fsave: null, fpstate }, layout)
+
 /** A result as a probe would give it. */
 export const simulatedSeen = (
   layout: Layout,
@@ -54,7 +58,7 @@ export const simulatedSeen = (
   ({
     kind: 'returned',
     layout,
-    sent: new FrameRecord(new Uint8Array(440), sent, layout),
+    sent: frameOf(sent, layout),
     after,
     poison,
     before: load,

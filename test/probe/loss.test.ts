@@ -9,7 +9,7 @@ import { eventually, needsProbes, returned, session } from './support.ts'
 
 beforeEach(needsProbes)
 
-const died = (signal: string) => ({ kind: 'died', signal, code: null })
+const died = (signal: string) => ({ kind: 'died', where: null, signal, code: null })
 
 /** A probe that takes most of a millisecond. */
 const slow = (probe: Probe): DataRequest => ({
