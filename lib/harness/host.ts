@@ -5,9 +5,11 @@ import { type Fingerprint, fingerprint, tellingFrames } from '../contract/finger
 import type { Probe } from '../probe/session.ts'
 import { componentAt } from '../xstate/components.ts'
 import type { HostCpu } from '../xstate/host.ts'
+import type { Complaints } from './complaints.ts'
 import { executeCase } from './execute.ts'
+import type { Watched } from './kernel-log.ts'
 import type { HostResult, KernelResult } from './results.ts'
-import type { SelftestCase } from './selftest.ts'
+import type { FrameCase } from './selftest.ts'
 
 const readLine = (path: string): string | null => {
   try {
@@ -15,13 +17,6 @@ const readLine = (path: string): string | null => {
   } catch {
     return null
   }
-}
-
-/** /proc/sys/kernel/tainted, or null where it cannot be read. */
-export const readTaint = (): number | null => {
-  const text = readLine('/proc/sys/kernel/tainted')
-  const taint = Number(text ?? Number.NaN)
-  return Number.isSafeInteger(taint) ? taint : null
 }
 
 const microcode = (): string | null =>
@@ -56,7 +51,7 @@ export const describeHost = (cpu: HostCpu, probe: Probe): HostResult => ({
 export const fingerprintKernel = (probe: Probe): Fingerprint =>
   fingerprint(
     tellingFrames(probe.layout).map(({ rule, edit, placement }) => {
-      const test: SelftestCase = {
+      const test: FrameCase = {
         summary: '',
         rule,
         commit: '',
@@ -66,6 +61,9 @@ export const fingerprintKernel = (probe: Probe): Fingerprint =>
       const done = executeCase(probe, test, {
         layout: probe.layout,
         expected: probe.expected,
+        limits: probe.limits,
+        cpu: probe.cpu,
+        abi: 'x86_64',
         components: [],
         seed: 1,
       })
@@ -74,13 +72,21 @@ export const fingerprintKernel = (probe: Probe): Fingerprint =>
     }),
   )
 
+const orNull = (taint: number | string): number | null => (typeof taint === 'string' ? null : taint)
+
 /** The kernel as a bundle has it. */
-export const describeKernel = (found: Fingerprint, taintBefore: number | null): KernelResult => ({
+export const describeKernel = (
+  found: Fingerprint,
+  { taintBefore, taintAfter }: Watched,
+  { taintReason, log }: Complaints,
+): KernelResult => ({
   release: release(),
   version: version(),
   generation: found.evidence.length > 0 ? found.generation.id : null,
   evidence: found.evidence,
   deviations: found.deviations,
-  taintBefore,
-  taintAfter: readTaint(),
+  taintBefore: orNull(taintBefore),
+  taintAfter: orNull(taintAfter),
+  taintReason,
+  log,
 })

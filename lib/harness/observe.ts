@@ -2,7 +2,9 @@
 import { openSync, type Probe } from '../probe/session.ts'
 import { readHostCpu } from '../xstate/host.ts'
 import type { Layout } from '../xstate/layout.ts'
-import { describeHost, describeKernel, fingerprintKernel, readTaint } from './host.ts'
+import { complaintsOf } from './complaints.ts'
+import { describeHost, describeKernel, fingerprintKernel } from './host.ts'
+import { runningKernel, watchKernel } from './kernel-log.ts'
 import type { HostResult, KernelResult } from './results.ts'
 
 /** For `sigframe info`: the host, its layout, and the kernel's generation. @throws NativeUnavailableError */
@@ -13,11 +15,17 @@ export const observeHost = async (): Promise<{
   sw: Probe['sw']
 }> => {
   const cpu = readHostCpu()
-  const probe = openSync()
+  // Who only looks leaves the kernel as it is.
+  const watch = watchKernel({ ...runningKernel, clearOnce: null })
+  let probe: Probe | null = null
   try {
-    const kernel = describeKernel(fingerprintKernel(probe), readTaint())
+    probe = openSync()
+    const found = fingerprintKernel(probe)
+    const watched = watch.end()
+    const kernel = describeKernel(found, watched, complaintsOf(watched))
     return { host: describeHost(cpu, probe), kernel, layout: probe.layout, sw: probe.sw }
   } finally {
-    await probe.close()
+    watch.close()
+    await probe?.close()
   }
 }

@@ -9,6 +9,10 @@ export interface Repro {
   readonly seed: number
   /** Operations as in lib/frame/edit.ts; bytes as hexadecimal, bigints as 0x strings. */
   readonly edit: readonly Readonly<Record<string, unknown>>[]
+  /** The other fields of the request. */
+  readonly abi: string
+  readonly raise: string
+  readonly stack: { readonly bytes: number; readonly state: string } | null
 }
 
 /** One case. `id` is `<selftest>/<case>/<abi>/<components>`, see docs/formats.md for its grammar. */
@@ -19,7 +23,7 @@ export interface CaseResult {
   readonly abi: string
   /** The extended components that the case is about. */
   readonly components: readonly string[]
-  /** Where the fpstate lay: `stack`, `spare`, `guard`. */
+  /** Where the fpstate lay: see `placements` in lib/harness/selftest.ts. */
   readonly placement: string
   readonly rules: readonly RuleId[]
   readonly verdict: Verdict
@@ -29,6 +33,18 @@ export interface CaseResult {
   readonly expected: string
   readonly durationUs: number
   readonly repro: Repro | null
+}
+
+/** The kernel's own log while the kernel was probed. */
+export interface LogResult {
+  /** From boot on. */
+  readonly watched: boolean
+  /** Why it was not watched, or what of it was missed; empty where all was seen. */
+  readonly reason: string
+  /** Whether clear_warn_once was written, so that what prints once a boot could print again. */
+  readonly onceCleared: boolean
+  /** What the kernel complained of meanwhile, each call trace cut after its 40th line. */
+  readonly lines: readonly string[]
 }
 
 export interface KernelResult {
@@ -48,6 +64,10 @@ export interface KernelResult {
   /** /proc/sys/kernel/tainted before and after; null where it cannot be read. */
   readonly taintBefore: number | null
   readonly taintAfter: number | null
+  /** Why the taint was not read, or tells less than it could; empty where it tells all. */
+  readonly taintReason: string
+  /** Null in bundles from before it was watched. */
+  readonly log: LogResult | null
 }
 
 export interface HostResult {

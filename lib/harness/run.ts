@@ -7,16 +7,17 @@ import { outOfRange } from '../errors.ts'
 import type { Probe } from '../probe/session.ts'
 import { toolVersion } from '../version.ts'
 import { readHostCpu } from '../xstate/host.ts'
+import { complaintsOf } from './complaints.ts'
 import { type Execution, executeCase } from './execute.ts'
-import { describeHost, describeKernel, fingerprintKernel, readTaint } from './host.ts'
+import { describeHost, describeKernel, fingerprintKernel } from './host.ts'
 import { matcher } from './ids.ts'
-import { abi, type PlannedCase, type SkippedCase } from './plan.ts'
+import { type KernelSources, runningKernel, watchKernel } from './kernel-log.ts'
+import type { PlannedCase, SkippedCase } from './plan.ts'
 import { reproOf } from './repro.ts'
 import type { Bundle, CaseResult, KernelResult } from './results.ts'
-import type { CaseContext } from './selftest.ts'
 import { loadSelftests } from './selftests.ts'
 import { planAll, Sessions } from './sessions.ts'
-import { harmed, heldIn, unlooked, untold } from './whole-run.ts'
+import { complained, harmed, heldIn, unlooked, untold } from './whole-run.ts'
 
 export interface RunOptions {
   /** Names of selftests, ids, or beginnings of ids up to a slash; `*` stands for anything. Empty: all. */
@@ -27,12 +28,15 @@ export interface RunOptions {
   /** Called as cases end, in order. */
   readonly onCase?: (result: CaseResult) => void
   readonly signal?: AbortSignal
+  /** Whether cases that take long are run too. */
+  readonly long?: boolean
+  /** Where the kernel's complaints are read; the running kernel's if left out. */
+  readonly kernel?: KernelSources
 }
 
 /** Upstream has the portable rules from here on: a kernel that claims to be newer and lacks them is told so. */
 const portableSince = [7, 4] as const
 
-const seed = 1
 const casesAtOnce = 32
 
 /** What every case of a run is judged by. */
@@ -41,10 +45,8 @@ interface Judging {
   readonly demands: Demands
 }
 
-const ruleFor = (planned: PlannedCase, context: CaseContext): RuleId => {
-  const { rule } = planned.test
-  return typeof rule === 'function' ? rule(context) : rule
-}
+const ruleFor = ({ test: { rule }, context }: PlannedCase): RuleId =>
+  typeof rule === 'function' ? rule(context) : rule
 
 const verdictOf = (
   done: Execution,
@@ -53,12 +55,13 @@ const verdictOf = (
 ): Pick<CaseResult, 'verdict' | 'reason'> => {
   if (done.kind === 'lost') return { verdict: done.how, reason: done.text }
   if (done.kind === 'broken') return { verdict: 'broken', reason: done.text }
+  if (done.kind === 'unable') return { verdict: 'skip', reason: done.text }
   return judge(rule, done.observed, kernel, demands)
 }
 
 const runCase = (probe: Probe, planned: PlannedCase, judging: Judging): CaseResult => {
-  const context = { layout: probe.layout, expected: probe.expected, components: planned.components, seed }
-  const rule = ruleFor(planned, context)
+  const { context } = planned
+  const rule = ruleFor(planned)
   const started = performance.now()
   const done = executeCase(probe, planned.test, context)
   const durationUs = Math.round((performance.now() - started) * 1000)
@@ -67,19 +70,19 @@ const runCase = (probe: Probe, planned: PlannedCase, judging: Judging): CaseResu
     id: planned.id,
     selftest: planned.selftest,
     case: planned.name,
-    abi,
-    components: planned.components,
+    abi: context.abi,
+    components: context.components,
     placement: planned.test.placement ?? 'stack',
     rules: [rule],
     ...verdict,
     observed: done.text,
     expected: treatmentText[ruleOf(rule).holds],
     durationUs,
-    repro: verdict.verdict === 'pass' ? null : reproOf(planned.test, context),
+    repro: verdict.verdict === 'pass' || verdict.verdict === 'skip' ? null : reproOf(planned.test, context),
   }
 }
 
-const skipped = ({ id, selftest, name, test, components, reason }: SkippedCase): CaseResult => ({
+const skipped = ({ id, selftest, name, test, abi, components, reason }: SkippedCase): CaseResult => ({
   id,
   selftest,
   case: name,
@@ -149,11 +152,11 @@ export const runSelftests = async (options: RunOptions): Promise<Bundle> => {
   const require = checkRequire(options.require)
   const selftests = await loadSelftests()
   const cpu = readHostCpu()
+  const watch = watchKernel(options.kernel ?? runningKernel)
   const sessions = new Sessions()
   try {
     const plain = sessions.get([]) as Probe
-    const taintBefore = readTaint()
-    const plan = planAll(selftests, sessions, cpu)
+    const plan = planAll(selftests, sessions, cpu, options.long ?? false)
     const chosen = select(
       plan.cases,
       options.select,
@@ -175,18 +178,25 @@ export const runSelftests = async (options: RunOptions): Promise<Bundle> => {
     untold(require, cases).forEach(add)
     if (options.select.length === 0) unlooked(judging.demands.held, cases).forEach(add)
     if (found.evidence.length > 0) harmed(found.generation, cases).forEach(add)
-    const kernel = describeKernel(found, taintBefore)
+    const host = describeHost(cpu, plain)
+    // A process that ends has its state taken down: what the kernel says of that belongs to the run.
+    await sessions.close()
+    const watched = watch.end()
+    const complaints = complaintsOf(watched)
+    complained(complaints.failures).forEach(add)
+    const kernel = describeKernel(found, watched, complaints)
     return {
       bundleVersion: 1,
       tool: { name: 'sigframe', version: toolVersion() },
       startedAt: startedAt.toISOString(),
       durationMs: Math.round(performance.now() - started),
-      host: describeHost(cpu, plain),
+      host,
       kernel,
-      warnings: warningsFor(kernel),
+      warnings: [...warningsFor(kernel), ...complaints.warnings],
       cases,
     }
   } finally {
+    watch.close()
     await sessions.close()
   }
 }

@@ -2,21 +2,27 @@
 import type { Generation } from '../contract/generations.ts'
 import type { RuleId } from '../contract/rules.ts'
 import { tellingRules } from '../contract/verdict.ts'
-import { abi } from './plan.ts'
+import type { Failure } from './complaints.ts'
 import type { Bundle, CaseResult } from './results.ts'
 
 /** A failure of the run as a whole. */
-const failureOf = (selftest: string, name: string, reason: string, expected: string): CaseResult => ({
-  id: `${selftest}/${name}/${abi}/all`,
+const failureOf = (
+  selftest: string,
+  name: string,
+  reason: string,
+  expected: string,
+  observed = '',
+): CaseResult => ({
+  id: `${selftest}/${name}/x86_64/all`,
   selftest,
   case: name,
-  abi,
+  abi: 'x86_64',
   components: [],
   placement: 'stack',
   rules: [],
   verdict: 'fail',
   reason,
-  observed: '',
+  observed,
   expected,
   durationUs: 0,
   repro: null,
@@ -54,6 +60,10 @@ export const harmed = ({ id, harm }: Generation, cases: readonly CaseResult[]): 
   harm === undefined || cases.some(({ verdict }) => verdict === 'fail')
     ? []
     : [failureOf('kernel', id, harm, 'a kernel that loses nothing silently')]
+
+/** Nor does one that complains itself. */
+export const complained = (failures: readonly Failure[]): CaseResult[] =>
+  failures.map(({ name, reason, quote, expected }) => failureOf('kernel', name, reason, expected, quote))
 
 /** The rules that held in a baseline. */
 export const heldIn = (baseline: Bundle | null): Set<RuleId> => {

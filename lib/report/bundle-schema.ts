@@ -58,6 +58,20 @@ const evidence = z.object({
   asGeneration: z.boolean().describe('Whether kernels of the generation do so.'),
 })
 
+const log = z
+  .object({
+    watched: z.boolean().describe('Whether it was read, from boot on.'),
+    reason: text.describe('Why it was not watched, or what of it was missed; empty where all was seen.'),
+    onceCleared: z.boolean().describe('Whether what prints once a boot was made to print again.'),
+    lines: z
+      .array(text)
+      .max(1000)
+      .describe('What the kernel complained of during the run, with call traces.'),
+  })
+  .nullable()
+  .default(null)
+  .describe("The kernel's log during the run; null or absent from before it was watched.")
+
 const kernel = z
   .object({
     release: name.describe('uname -r'),
@@ -69,6 +83,10 @@ const kernel = z
     deviations: z.array(text).max(1000).describe('Where it does otherwise than its generation.'),
     taintBefore: taint.describe('/proc/sys/kernel/tainted; null where it cannot be read.'),
     taintAfter: taint,
+    taintReason: text
+      .default('')
+      .describe('Why the taint was not read, or tells less than it could; empty where it tells all.'),
+    log,
   })
   .nullable()
   .describe('Null where nothing could be probed.')
@@ -88,6 +106,13 @@ const repro = z
       )
       .max(longestArray)
       .describe('Operations on the frame: bytes are hexadecimal digits, 64-bit values 0x strings.'),
+    abi: name.default('x86_64').describe('Whose frame it is: x86_64, ia32-rt or ia32.'),
+    raise: name.default('tgkill').describe('How the signal comes.'),
+    stack: z
+      .object({ bytes: z.int(), state: name })
+      .nullable()
+      .default(null)
+      .describe('The alternate signal stack, if the frame is delivered onto one.'),
   })
   .nullable()
   .describe('What repeats the case; null where it passed.')

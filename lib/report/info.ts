@@ -6,6 +6,7 @@ import type { Layout } from '../xstate/layout.ts'
 import { plainHost, plainKernel, toJson } from './json.ts'
 import { layoutPicture } from './layout-picture.ts'
 import { hostLines, kernelLines } from './pretty.ts'
+import { logLines } from './pretty-log.ts'
 import { labelled, type Style } from './style.ts'
 import { cut, oneLine, padEnd, widthOf } from './text.ts'
 
@@ -72,6 +73,7 @@ export const infoText = (info: Info, style: Style): string =>
     ],
     layoutPicture(info.layout, style),
     evidenceLines(info, style),
+    logLines(info.kernel, style),
   ]
     .filter(lines => lines.length > 0)
     .map(lines => `${lines.join('\n')}\n`)

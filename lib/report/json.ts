@@ -1,5 +1,5 @@
 /** A bundle as JSON text. The same run gives the same text, whoever put its objects together. */
-import type { Bundle, CaseResult, HostResult, KernelResult } from '../harness/results.ts'
+import type { Bundle, CaseResult, HostResult, KernelResult, LogResult } from '../harness/results.ts'
 
 /** Every key of T, each once; a key that T gains and this lacks is a type error. */
 type KeysOf<T> = { readonly [K in keyof Required<T>]: true }
@@ -50,7 +50,11 @@ const kernelKeys: KeysOf<KernelResult> = {
   deviations: true,
   taintBefore: true,
   taintAfter: true,
+  taintReason: true,
+  log: true,
 }
+
+const logKeys: KeysOf<LogResult> = { watched: true, reason: true, onceCleared: true, lines: true }
 
 const evidenceKeys: KeysOf<KernelResult['evidence'][number]> = {
   rule: true,
@@ -84,11 +88,15 @@ export const plainHost = (host: HostResult): HostResult => ({
 export const plainKernel = (kernel: KernelResult | null): KernelResult | null =>
   kernel === null
     ? null
-    : { ...pick(kernel, kernelKeys), evidence: kernel.evidence.map(one => pick(one, evidenceKeys)) }
+    : {
+        ...pick(kernel, kernelKeys),
+        evidence: kernel.evidence.map(one => pick(one, evidenceKeys)),
+        log: kernel.log === null ? null : pick(kernel.log, logKeys),
+      }
 
 const plainCase = (one: CaseResult): CaseResult => ({
   ...pick(one, caseKeys),
-  repro: one.repro === null ? null : pick(one.repro, { seed: true, edit: true }),
+  repro: one.repro === null ? null : pick(one.repro, { seed: true, edit: true, abi: true, raise: true, stack: true }),
 })
 
 /** Any plain value as JSON text for people and machines: two spaces, a newline at the end. */

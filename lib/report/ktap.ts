@@ -3,7 +3,14 @@
  * subtest for each case. Directives as kselftest uses them; the parents' results follow from their subtests'.
  */
 import { type GenerationId, generationOf } from '../contract/generations.ts'
-import { type Bundle, type CaseResult, countVerdicts, type Verdict } from '../harness/results.ts'
+import {
+  type Bundle,
+  type CaseResult,
+  countVerdicts,
+  type KernelResult,
+  type Verdict,
+} from '../harness/results.ts'
+import { firstLines, logText, taintText } from './kernel-watch.ts'
 import { oneLine, plural } from './text.ts'
 import { bySelftest, fit, isFailure, repeatCommand } from './verdicts.ts'
 
@@ -67,6 +74,20 @@ const harm = (id: GenerationId): string[] => {
   return text === undefined ? [] : [diagnostic('WARNING', text)]
 }
 
+/** Whether the kernel's complaints were heard, and what they were. */
+const watching = (kernel: KernelResult): string[] => {
+  const { lines, more } = firstLines(kernel)
+  const taint = taintText(kernel)
+  return [
+    ...(kernel.log === null ? [] : [diagnostic('kernel log', logText(kernel.log))]),
+    ...(kernel.log?.onceCleared
+      ? [diagnostic('clear_warn_once', 'written: what prints once can again')]
+      : []),
+    ...(taint === '' ? [] : [diagnostic('taint', taint)]),
+    ...[...lines, ...(more === null ? [] : [more])].map(line => diagnostic('dmesg', line)),
+  ]
+}
+
 const about = ({ tool, host, kernel, warnings }: Bundle): string[] => [
   diagnostic('tool', `${tool.name} ${tool.version}`),
   diagnostic('host', `${host.brand}, xcr0 ${host.xcr0}, user size ${host.userSize}`),
@@ -76,6 +97,7 @@ const about = ({ tool, host, kernel, warnings }: Bundle): string[] => [
         diagnostic('kernel', `${kernel.release} ${kernel.version}`),
         diagnostic('generation', `${kernel.generation ?? 'not told'}; ${fit(kernel)}`),
         ...kernel.deviations.map(text => diagnostic('deviation', text)),
+        ...watching(kernel),
         ...(kernel.generation === null ? [] : harm(kernel.generation)),
       ]),
   ...warnings.map(text => diagnostic('WARNING', text)),

@@ -9,6 +9,7 @@ import {
   type Verdict,
 } from '../harness/results.ts'
 import { failureLines } from './pretty-failures.ts'
+import { logLines, watchNotes } from './pretty-log.ts'
 import { noteLines } from './pretty-notes.ts'
 import { labelled, type Style, verdictPaint } from './style.ts'
 import { cut, oneLine, padEnd, padStart, plural, seconds, widthOf } from './text.ts'
@@ -67,6 +68,7 @@ export const kernelLines = (kernel: KernelResult | null, style: Style): string[]
     ...(generation === null ? [] : more(`${generation}: ${generationOf(generation).summary}`, colors.cyan)),
     ...more(fit(kernel), clean ? undefined : colors.yellow),
     ...deviations.flatMap(text => more(`deviates in ${oneLine(text)}`, colors.yellow)),
+    ...watchNotes(kernel).flatMap(text => more(text)),
   ]
 }
 
@@ -146,6 +148,7 @@ export const pretty = (bundle: Bundle, style: Style): string => {
     cases.length === 0 ? [] : tableLines(cases, style),
     noteLines(cases, style),
     ...failureLines(cases, style),
+    logLines(kernel, style),
     harmLines(kernel, style),
     warningLines(warnings, style),
     totalLines(bundle, style),

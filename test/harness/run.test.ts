@@ -1,11 +1,19 @@
 /** Runs on the kernel that is there: what it finds is its business, how it is reported is ours. */
 import { beforeAll, describe, expect, test } from 'vitest'
 import { generationOf } from '../../lib/contract/generations.ts'
+import { type KernelSources, type LogSource, runningKernel } from '../../lib/harness/kernel-log.ts'
 import { listSelftests } from '../../lib/harness/listing.ts'
 import { observeHost } from '../../lib/harness/observe.ts'
-import { type Bundle, type CaseResult, countVerdicts, exitCodeOf } from '../../lib/harness/results.ts'
+import {
+  type Bundle,
+  type CaseResult,
+  countVerdicts,
+  exitCodeOf,
+  isOfTheRun,
+} from '../../lib/harness/results.ts'
 import { runSelftests } from '../../lib/harness/run.ts'
 import { nativeProblem } from '../../lib/native.ts'
+import { badState, oldWarning, ownFaults } from './splat-samples.ts'
 
 const problem = nativeProblem()
 const plain = { select: [], require: null, baseline: null }
@@ -132,6 +140,102 @@ describe.skipIf(problem !== undefined)(`on this kernel${problem === undefined ? 
     const foreign = { ...(pass as CaseResult), rules: ['no-such-rule' as never] }
     const one = await runSelftests({ ...plain, baseline: { ...bundle, cases: [foreign] } })
     expect(one.cases.at(-1)).toMatchObject({ id: 'baseline/no-such-rule/x86_64/all', verdict: 'fail' })
+  })
+
+  describe('the kernel’s own complaints', () => {
+    const select = ['untouched_frame/restores']
+    const again = Object.assign(new Error('EAGAIN'), { code: 'EAGAIN' })
+
+    /** A run with a kernel that printed `before` and prints `during` after the first case. */
+    const runWith = async (
+      before: readonly string[],
+      during: readonly string[],
+      { facility = 0, taint = 0 } = {},
+    ): Promise<{ one: Bundle; told: string[]; closed: number }> => {
+      const left = [...before]
+      let seq = 0
+      let closed = 0
+      let taintNow = 0
+      const log: LogSource = {
+        read: into => {
+          const text = left.shift()
+          if (text === undefined) throw again
+          return Buffer.from(into.buffer).write(`${facility * 8 + 4},${seq++},1000000,-;${text}\n`)
+        },
+        close: () => {
+          closed += 1
+        },
+      }
+      const kernel: KernelSources = { openLog: () => log, readTaint: () => taintNow, clearOnce: null }
+      const told: string[] = []
+      const onCase = ({ id }: CaseResult): void => {
+        if (told.length === 0) left.push(...during)
+        told.push(id)
+        taintNow = taint
+      }
+      return { one: await runSelftests({ ...plain, select, kernel, onCase }), told, closed }
+    }
+
+    test('none: nothing is told but that they were listened for', async () => {
+      const { one, closed } = await runWith(ownFaults, ownFaults)
+      expect(countVerdicts(one.cases).fail).toBe(0)
+      expect(one.warnings).toEqual([])
+      expect(one.kernel?.log).toEqual({ watched: true, reason: '', onceCleared: false, lines: [] })
+      expect(closed).toBe(1)
+    })
+
+    test('a warning and a taint during the run fail it, whatever its cases say', async () => {
+      const { one, told } = await runWith([], [...ownFaults, ...oldWarning], { taint: 512 })
+      const ids = ['kernel/log/x86_64/all', 'kernel/taint/x86_64/all']
+      const failing = one.cases.filter(({ verdict }) => verdict === 'fail')
+      expect(failing.map(({ id }) => id)).toEqual(ids)
+      expect(failing.every(isOfTheRun)).toBe(true)
+      expect(told.slice(-2)).toEqual(ids)
+      expect(failing[0]?.observed).toBe(oldWarning[1])
+      expect(one.kernel).toMatchObject({ taintBefore: 0, taintAfter: 512, log: { lines: oldWarning } })
+      expect(exitCodeOf(one.cases)).toBe(1)
+    })
+
+    test('from before the run: told', async () => {
+      const { one } = await runWith(badState, [])
+      expect(countVerdicts(one.cases).fail).toBe(0)
+      expect(one.warnings).toEqual([expect.stringContaining(badState[1] ?? '')])
+    })
+
+    test('written by user space: nobody’s', async () => {
+      const { one } = await runWith(oldWarning, oldWarning, { facility: 1 })
+      expect(countVerdicts(one.cases).fail).toBe(0)
+      expect(one.warnings).toEqual([])
+    })
+
+    test('that cannot be listened for: told, and no failure', async () => {
+      const openLog = () => {
+        throw Object.assign(new Error(), { code: 'EPERM' })
+      }
+      const one = await runSelftests({
+        ...plain,
+        select,
+        kernel: { ...runningKernel, openLog, clearOnce: null },
+      })
+      expect(countVerdicts(one.cases).fail).toBe(0)
+      expect(one.kernel?.log).toMatchObject({ watched: false, reason: expect.stringContaining('EPERM') })
+    })
+
+    test('the log is closed whatever becomes of the run', async () => {
+      let closed = 0
+      const log: LogSource = {
+        read: () => {
+          throw again
+        },
+        close: () => {
+          closed += 1
+        },
+      }
+      const kernel: KernelSources = { openLog: () => log, readTaint: () => 0, clearOnce: null }
+      const signal = AbortSignal.abort(new Error('enough'))
+      await expect(runSelftests({ ...plain, kernel, signal })).rejects.toThrow('enough')
+      expect(closed).toBe(1)
+    })
   })
 
   test('an aborted run stops', async () => {

@@ -57,6 +57,15 @@ export const anyKernelResult: fc.Arbitrary<KernelResult> = fc.record({
   deviations: fc.array(anyJsonText(), { maxLength: 3 }),
   taintBefore: anyTaint,
   taintAfter: anyTaint,
+  taintReason: anyJsonText(5000),
+  log: fc.option(
+    fc.record({
+      watched: fc.boolean(),
+      reason: anyJsonText(5000),
+      onceCleared: fc.boolean(),
+      lines: fc.array(anyJsonText(), { maxLength: 30 }),
+    }),
+  ),
 })
 
 const anyRepro: fc.Arbitrary<Repro> = fc.record({

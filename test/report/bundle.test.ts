@@ -10,7 +10,7 @@ import { deepest, largestBundle, longestCases } from '../../lib/report/bundle-li
 import { bundleJsonSchema } from '../../lib/report/bundle-schema.ts'
 import { bundleJson } from '../../lib/report/json.ts'
 import { anyBundle } from './arbitrary.ts'
-import { bundle, everyVerdict, kernel, result, xfail } from './stub.ts'
+import { bundle, everyVerdict, kernel, log, result, xfail } from './stub.ts'
 
 const schemaFile = join(import.meta.dirname, '../../docs/bundle.schema.json')
 
@@ -27,7 +27,15 @@ const full: Bundle = bundle(
       },
     }),
   ],
-  { kernel: kernel('regressed', { deviations: ['one'], taintBefore: null }), warnings: ['look'] },
+  {
+    kernel: kernel('regressed', {
+      deviations: ['one'],
+      taintBefore: null,
+      taintReason: 'not there',
+      log: log({ reason: 'two were lost', onceCleared: true, lines: ['WARNING: at', ' <TASK>'] }),
+    }),
+    warnings: ['look'],
+  },
 )
 
 const shuffled = (value: unknown): unknown => {
@@ -74,6 +82,14 @@ describe('what was written is read again', () => {
         expect(bundleJson(again)).toBe(text)
       }),
     )
+  })
+
+  test('a bundle from before the log was watched: it says nothing of it', async () => {
+    const old = JSON.parse(bundleJson(full))
+    delete old.kernel.log
+    delete old.kernel.taintReason
+    const expected = { ...full, kernel: { ...full.kernel, log: null, taintReason: '' } }
+    expect(await parseBundle(JSON.stringify(old), 'x')).toEqual(expected)
   })
 
   test('fields of later versions are passed over', async () => {
@@ -129,6 +145,13 @@ describe('what is wrong is named: file, field, value, limit', () => {
       'next',
     ],
     ['kernel.taintAfter must be a number, not "0"', ['kernel', 'taintAfter'], '0'],
+    ['kernel.log.watched is missing', ['kernel', 'log', 'watched'], undefined],
+    ['kernel.log must be an object, not "quiet"', ['kernel', 'log'], 'quiet'],
+    [
+      'kernel.log.lines has 1001 elements, must be at most 1000',
+      ['kernel', 'log', 'lines'],
+      Array(1001).fill(''),
+    ],
     ['startedAt is "yesterday", must be a time as in 2026-11-21T09:57:00.000Z', ['startedAt'], 'yesterday'],
     ['durationMs is -1, must be at least 0', ['durationMs'], -1],
     ['warnings[0] must be a string, not null', ['warnings', 0], null],

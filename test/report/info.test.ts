@@ -4,7 +4,7 @@ import { type Info, infoJson, infoText } from '../../lib/report/info.ts'
 import { widthOf } from '../../lib/report/text.ts'
 import { type KnownLayoutName, knownLayouts } from '../../lib/xstate/known-layouts.ts'
 import { createLayout } from '../../lib/xstate/layout.ts'
-import { host, kernel } from './stub.ts'
+import { host, kernel, log } from './stub.ts'
 
 const style = { columns: 80, colors: picocolors.createColors(false) }
 
@@ -58,6 +58,15 @@ test('how the generation was told', () => {
   shrunk-frame-restores  FX-only
   larger-frame-restores  no word of ours, unlike regressed
 `)
+})
+
+test('a kernel whose log cannot be watched, and one that complained', () => {
+  const unwatched = log({ watched: false, reason: 'not there' })
+  expect(infoText(infoOf('zen4', { kernel: kernel('classic', { log: unwatched }) }), style)).toContain(
+    '\n        log not watched; not there\n',
+  )
+  const complaining = kernel('classic', { log: log({ lines: ['WARNING: at'] }) })
+  expect(infoText(infoOf('zen4', { kernel: complaining }), style)).toContain('\nKernel log\n  WARNING: at\n')
 })
 
 test('a host whose kernel was not told', () => {

@@ -6,7 +6,7 @@ import { countVerdicts } from '../../lib/harness/results.ts'
 import { ktap, ktapSkippedWhole } from '../../lib/report/ktap.ts'
 import { anyBundle, anyText } from './arbitrary.ts'
 import { type KtapTest, parseKtap } from './ktap-parser.ts'
-import { bundle, everyVerdict, hostileTexts, kernel, result, xfail } from './stub.ts'
+import { bundle, everyVerdict, hostileTexts, kernel, log, result, xfail } from './stub.ts'
 
 const linesOf = (text: string): string[] => text.trimEnd().split('\n')
 const caseLine = (text: string): string => linesOf(text).find(line => /^ {2}(not )?ok/.test(line)) ?? ''
@@ -21,6 +21,7 @@ test('one case of one selftest, to the letter', () => {
 # host: AMD EPYC 9B45, xcr0 0x207, user size 2696
 # kernel: 6.12.43-cloud-amd64 #1 SMP PREEMPT_DYNAMIC Debian 6.12.43-1
 # generation: classic; a clean fit: all 2 telling frames did as classic kernels do
+# kernel log: watched from boot on
   KTAP version 1
   1..1
   ok 1 - untouched_frame/restores/x86_64/avx
@@ -118,6 +119,36 @@ test('what must not be overlooked stands at the top', () => {
   expect(text).toContain('\n# WARNING: look here\n')
 })
 
+describe('the kernel’s own complaints', () => {
+  const textOf = (changes: Parameters<typeof kernel>[1]): string =>
+    ktap(bundle([result()], { kernel: kernel('classic', changes) }))
+
+  test('where they were not listened for, and why', () => {
+    const text = textOf({ log: log({ watched: false, reason: 'not # permitted' }), taintReason: 'gone' })
+    expect(text).toContain('\n# kernel log: not watched; not # permitted\n# taint: watched; gone\n')
+    expect(textOf({ taintAfter: null, taintReason: 'gone' })).toContain('\n# taint: not watched; gone\n')
+  })
+
+  test('what was missed, and what was done to the kernel', () => {
+    expect(textOf({ log: log({ reason: '3 lost', onceCleared: true }) })).toContain(
+      '\n# kernel log: watched from boot on; 3 lost\n# clear_warn_once: written: what prints once can again\n',
+    )
+  })
+
+  test('an old bundle says nothing of them', () => {
+    expect(textOf({ log: null })).not.toContain('kernel log')
+  })
+
+  test('the first lines of what stood in the log', () => {
+    const lines = Array.from({ length: 14 }, (_, i) => `line ${i}\nok 1 - forged`)
+    const text = textOf({ log: log({ lines }) })
+    expect(text).toContain(
+      '\n# dmesg: line 11 ok 1 - forged\n# dmesg: and 2 more lines: --format json has them\n',
+    )
+    expect(text).not.toContain('line 12')
+  })
+})
+
 test('no case at all is said to be no success', () => {
   const text = ktap(bundle([]))
   expect(parseKtap(text)).toMatchObject({ tests: [] })
@@ -152,7 +183,11 @@ describe('hostile texts', () => {
     const all = everyVerdict.map((verdict, i) =>
       result(verdict, { id: `${text}${i}`, selftest: text, reason: text, observed: text, expected: text }),
     )
-    const changes = { warnings: [text], kernel: kernel('classic', { release: text, deviations: [text] }) }
+    const watching = { taintReason: text, log: log({ watched: false, reason: text, lines: [text] }) }
+    const changes = {
+      warnings: [text],
+      kernel: kernel('classic', { release: text, deviations: [text], ...watching }),
+    }
     const { tests } = parseKtap(ktap(bundle(all, changes)))
     expect(tests).toHaveLength(1)
     expect(tests[0]?.subtests?.map(({ ok }) => ok)).toEqual([

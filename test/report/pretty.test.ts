@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { pretty } from '../../lib/report/pretty.ts'
 import { widthOf } from '../../lib/report/text.ts'
 import { anyBundle } from './arbitrary.ts'
-import { bundle, everyVerdict, host, hostileTexts, kernel, result, xfail } from './stub.ts'
+import { bundle, everyVerdict, host, hostileTexts, kernel, log, result, xfail } from './stub.ts'
 
 const style = (columns = 80, color = false) => ({ columns, colors: picocolors.createColors(color) })
 const plain = (drawn: ReturnType<typeof bundle>, columns = 80): string => pretty(drawn, style(columns))
@@ -229,6 +229,42 @@ describe('the kernel', () => {
   })
 })
 
+describe('the kernel’s own complaints', () => {
+  const textOf = (changes: Parameters<typeof kernel>[1], columns = 80): string =>
+    plain(bundle([result()], { kernel: kernel('classic', changes) }), columns)
+
+  test('listened for in full: not a word', () => {
+    expect(textOf({})).toBe(textOf({ log: null }))
+    expect(textOf({})).not.toMatch(/log|taint/)
+  })
+
+  test('where they were not listened for, and why', () => {
+    expect(textOf({ log: log({ watched: false, reason: 'not there' }), taintReason: 'W before' })).toContain(
+      '\n        log not watched; not there\n        taint watched; W before\n',
+    )
+    expect(textOf({ taintBefore: null, taintReason: 'no' })).toContain('\n        taint not watched; no\n')
+  })
+
+  test('watched, but not all was seen', () => {
+    expect(textOf({ log: log({ reason: '3 lost' }) })).toContain(
+      '\n        log watched from boot on; 3 lost\n',
+    )
+  })
+
+  test('the first lines of what stood in the log, cut and not wrapped', () => {
+    const lines = ['WARNING: CPU: 1 PID: 77 at arch/x86/kernel/fpu/core.c:61', ...Array(13).fill(' <TASK>')]
+    expect(textOf({ log: log({ lines }) }, 40)).toContain(
+      `
+Kernel log
+  WARNING: CPU: 1 PID: 77 at arch/x86/k…
+${'  <TASK>\n'.repeat(11)}  and 2 more lines: --format json has
+  them
+`,
+    )
+    expect(textOf({ log: log({ lines: lines.slice(0, 12) }) })).not.toContain('more line')
+  })
+})
+
 test('warnings stand right above the totals', () => {
   const text = plain(bundle([result()], { warnings: ['one', 'two'] }))
   expect(sections(text).at(-2)).toBe('WARNING  one\nWARNING  two')
@@ -245,7 +281,7 @@ describe('colours', () => {
   const all = bundle(
     everyVerdict.map(one => result(one)),
     {
-      kernel: kernel('regressed', { deviations: ['one'] }),
+      kernel: kernel('regressed', { deviations: ['one'], log: log({ watched: false, lines: ['two'] }) }),
       warnings: ['look'],
     },
   )
@@ -271,7 +307,11 @@ describe('width', () => {
       ),
     ])
     const changes = {
-      kernel: kernel('regressed', { deviations: ['z '.repeat(200)] }),
+      kernel: kernel('regressed', {
+        deviations: ['z '.repeat(200)],
+        taintReason: 'u '.repeat(200),
+        log: log({ watched: false, reason: 'v '.repeat(200), lines: Array(20).fill('w'.repeat(200)) }),
+      }),
       warnings: ['w '.repeat(99)],
     }
     const lines = plain(bundle(cases, changes), columns).split('\n')

@@ -1,6 +1,13 @@
 /** Bundles for tests of reports: as small as may be, any field replaced. */
 import type { GenerationId } from '../../lib/contract/generations.ts'
-import type { Bundle, CaseResult, HostResult, KernelResult, Verdict } from '../../lib/harness/results.ts'
+import type {
+  Bundle,
+  CaseResult,
+  HostResult,
+  KernelResult,
+  LogResult,
+  Verdict,
+} from '../../lib/harness/results.ts'
 
 export const host = (changes: Partial<HostResult> = {}): HostResult => ({
   vendor: 'AuthenticAMD',
@@ -21,6 +28,14 @@ export const host = (changes: Partial<HostResult> = {}): HostResult => ({
   ...changes,
 })
 
+export const log = (changes: Partial<LogResult> = {}): LogResult => ({
+  watched: true,
+  reason: '',
+  onceCleared: false,
+  lines: [],
+  ...changes,
+})
+
 export const kernel = (
   generation: GenerationId = 'classic',
   changes: Partial<KernelResult> = {},
@@ -35,6 +50,8 @@ export const kernel = (
   deviations: [],
   taintBefore: 0,
   taintAfter: 0,
+  taintReason: '',
+  log: log(),
   ...changes,
 })
 
