@@ -1,20 +1,41 @@
-import { magic1, magic2, magic2Size } from '../lib/frame/format.ts'
-import { selftest } from '../lib/harness/selftest.ts'
+import { frameShape } from '../lib/frame/abi.ts'
+import { magic1, magic2 } from '../lib/frame/format.ts'
+import { fsaveOf, readFsave } from '../lib/frame/fsave.ts'
+import { type CaseContext, selftest } from '../lib/harness/selftest.ts'
 import type { Returned } from '../lib/probe/result.ts'
 import type { Layout } from '../lib/xstate/layout.ts'
+
+/** The fsave header is the x87 state of the area in another form; where that came from is not its business. */
+const fsaveDifferences = ({ fsave, fpstate }: Returned['written']): [string, number, number][] => {
+  if (fsave === null) return []
+  const is = readFsave(fsave)
+  const meant = readFsave(fsaveOf(fpstate, { cs: is.cssel & 0xffff, ds: is.datasel & 0xffff }))
+  const names = ['cw', 'sw', 'tag', 'status', 'magic'] as const
+  const registers = is.st.map((st, i): [string, number, number] => [
+    `ST${i} of the fsave header`,
+    Buffer.compare(st, meant.st[i] as Uint8Array),
+    0,
+  ])
+  return [
+    ...names.map((name): [string, number, number] => [`fsave.${name}`, is[name], meant[name]]),
+    ...registers,
+  ]
+}
 
 /** The layout is told from a frame: what a frame should say is asked of CPUID and XCR0. */
 const differences = (written: Returned['written'], layout: Layout): string[] => {
   const { sw } = written
+  const { trailer } = frameShape(written.abi)
   const fields: [string, number | bigint | undefined, number | bigint][] = [
     ['magic1', sw.magic1, magic1],
     ['xstate_size', sw.xstateSize, layout.size],
-    ['extended_size', sw.extendedSize, layout.size + magic2Size],
+    ['extended_size', sw.extendedSize, layout.size + trailer],
     ['xfeatures', sw.xfeatures, layout.features],
     ['MAGIC2', written.magic2At(layout.size), magic2],
     ['XCOMP_BV', written.xcompBv, 0n],
     ['XSTATE_BV bits 0 and 1', written.xstateBv & 3n, 3n],
     ['XSTATE_BV outside xfeatures', written.xstateBv & ~layout.features, 0n],
+    ...fsaveDifferences(written),
   ]
   return fields
     .filter(([, is, meant]) => is !== meant)
@@ -35,8 +56,9 @@ export default selftest('untouched_frame', {
       edit: () => [],
     },
     describes_itself: {
-      summary: 'sw bytes, header and MAGICs are as CPUID leaf 0xD has it.',
-      rule: 'frame-describes-itself',
+      summary: 'sw bytes, header, MAGICs and fsave header are as CPUID leaf 0xD has it.',
+      rule: ({ abi }: CaseContext) =>
+        abi === 'x86_64' ? 'frame-describes-itself' : 'ia32-sw-bytes-are-written',
       commit: 'arch/x86/kernel/fpu/signal.c, save_xstate_epilog',
       withLegacy: true,
       loadOnly: true,

@@ -4,10 +4,11 @@
  * bits and loads the legacy bytes; XRSTOR puts x87 and SSE to init. So FX-only is proved, never inferred.
  */
 import type { EditOp } from '../frame/edit.ts'
-import type { Returned, Seen } from '../probe/result.ts'
+import { restorable } from '../frame/reader.ts'
+import type { Returned, Saved, Seen, SignalInfo } from '../probe/result.ts'
 import { diffComponents, sameMxcsr } from '../xstate/compare.ts'
 import { type ComponentName, isKnownComponent } from '../xstate/components.ts'
-import { XsaveImage } from '../xstate/image.ts'
+import { initImage, XsaveImage } from '../xstate/image.ts'
 import { type Layout, legacyFeatures } from '../xstate/layout.ts'
 import { type Observed, type Treatment, treatmentText } from './treatment.ts'
 
@@ -18,6 +19,12 @@ export const witnessOps: readonly EditOp[] = [{ op: 'and', field: 'xstateBv', va
 
 /** si_code of a signal that the kernel itself sends. */
 const siKernel = 128
+
+/**
+ * Components that do not go to init with the rest when the kernel clears a task's state: PKRU gets the kernel's default
+ * instead (arch/x86/kernel/fpu/core.c, `fpu__clear_user_states`).
+ */
+const hasDefault = (name: ComponentName): boolean => name === 'pkru'
 
 export interface Classified {
   readonly observed: Observed
@@ -33,22 +40,31 @@ const imageWith = (sent: Uint8Array, layout: Layout, xstateBv: bigint): XsaveIma
 }
 
 /** What the registers hold after XRSTOR with the frame's own mask. */
-const afterXrstor = (seen: Returned, layout: Layout): XsaveImage => {
-  const { fpstate, sw, xstateBv } = seen.sent
-  return imageWith(fpstate, layout, xstateBv & sw.xfeatures & layout.features)
-}
+const afterXrstor = ({ sent }: Saved, layout: Layout): XsaveImage =>
+  imageWith(restorable(sent), layout, sent.xstateBv & sent.sw.xfeatures & layout.features)
 
 /** What they hold after FXRSTOR: the legacy bytes, whatever XSTATE_BV says. */
-const afterFxrstor = (seen: Returned, layout: Layout): XsaveImage =>
-  imageWith(seen.sent.fpstate, layout, legacyFeatures)
+const afterFxrstor = ({ sent }: Saved, layout: Layout): XsaveImage =>
+  imageWith(restorable(sent), layout, legacyFeatures)
 
-/** Where components go to init by the mask, MXCSR depends on XSAVES being there; then nothing is asked of it. */
-const mxcsrHolds = (seen: Returned, after: XsaveImage, layout: Layout): boolean => {
-  const { sw, fpstate } = seen.sent
-  return (sw.xfeatures & layout.features) !== layout.features || sameMxcsr(after.bytes, fpstate)
+const sseBit = 2n
+
+/**
+ * Where components go to init by the mask, MXCSR depends on XSAVES being there; then nothing is asked of it. A 32-bit
+ * frame's is believed with SSE alone, and so is a compacted one's.
+ */
+const mxcsrHolds = ({ sent }: Saved, after: XsaveImage, layout: Layout): boolean => {
+  const { abi, sw, fpstate, xstateBv, xcompBv } = sent
+  if ((sw.xfeatures & layout.features) !== layout.features) return true
+  if ((abi !== 'x86_64' || xcompBv !== 0n) && (xstateBv & sseBit) === 0n) return true
+  return sameMxcsr(after.bytes, fpstate)
 }
 
-const differences = (seen: Returned, layout: Layout, treatment: 'restored' | 'fx-only'): string[] => {
+/** The components that are not as after the kernel has cleared a task's state. */
+const notCleared = (after: XsaveImage, layout: Layout): ComponentName[] =>
+  diffComponents(after.bytes, initImage(layout).bytes, layout).filter(name => !hasDefault(name))
+
+const differences = (seen: Saved, layout: Layout, treatment: 'restored' | 'fx-only'): string[] => {
   const { after } = seen
   const expected = treatment === 'restored' ? afterXrstor(seen, layout) : afterFxrstor(seen, layout)
   const names: string[] = diffComponents(after.bytes, expected.bytes, layout)
@@ -56,17 +72,40 @@ const differences = (seen: Returned, layout: Layout, treatment: 'restored' | 'fx
   return names
 }
 
+const isKernelSegv = (seen: SignalInfo): boolean =>
+  seen.signal === 'SIGSEGV' && seen.siCode === siKernel && seen.siAddr === 0n
+
+/** What a probe's signal says. */
+const fittingSignal = (seen: Extract<Seen, { kind: 'signal' }>, layout: Layout): Treatment[] => {
+  switch (seen.where) {
+    case 'sigreturn':
+      if (!isKernelSegv(seen)) return []
+      if (notCleared(seen.after, layout).length === 0) return ['rejected']
+      // The return itself went well; what else the frame says cannot be gone on with.
+      return differences(seen, layout, 'restored').length === 0 ? ['astray'] : []
+    case 'delivery':
+      return isKernelSegv(seen) ? ['undelivered'] : []
+    case 'after':
+      return ['astray']
+    default:
+      return []
+  }
+}
+
 /** Every treatment that a probe's outcome fits. */
 const fitting = (seen: Seen, layout: Layout): Treatment[] => {
-  if (seen.kind === 'returned')
-    return (['restored', 'fx-only'] as const).filter(t => differences(seen, layout, t).length === 0)
-  const rejected =
-    seen.kind === 'signal' &&
-    seen.where === 'sigreturn' &&
-    seen.signal === 'SIGSEGV' &&
-    seen.siCode === siKernel &&
-    seen.siAddr === 0n
-  return rejected ? ['rejected'] : []
+  switch (seen.kind) {
+    case 'returned': {
+      if (seen.sent.fpstatePointer === 0n) return notCleared(seen.after, layout).length === 0 ? ['init'] : []
+      return (['restored', 'fx-only'] as const).filter(t => differences(seen, layout, t).length === 0)
+    }
+    case 'signal':
+      return fittingSignal(seen, layout)
+    case 'died':
+      return seen.where === 'sigreturn' && seen.signal === 'SIGSEGV' ? ['killed'] : []
+    default:
+      return []
+  }
 }
 
 const originOf = (seen: Returned, name: ComponentName): string => {
@@ -78,7 +117,12 @@ const originOf = (seen: Returned, name: ComponentName): string => {
 }
 
 const describe = (seen: Seen, layout: Layout): string => {
-  if (seen.kind === 'signal') return `${seen.signal} (si_code ${seen.siCode}) at ${seen.where}`
+  if (seen.kind === 'signal') {
+    const left = seen.where === 'sigreturn' ? notCleared(seen.after, layout) : []
+    const leftText = left.length > 0 ? `, not at init: ${left.join(' ')}` : ''
+    return `${seen.signal} (si_code ${seen.siCode}) at ${seen.where}${leftText}`
+  }
+  if (seen.kind === 'died') return `died of ${seen.signal ?? `exit code ${seen.code}`} at ${seen.where}`
   if (seen.kind !== 'returned') return seen.kind
   const legacy = differences(seen, layout, 'fx-only')
   const full = differences(seen, layout, 'restored')

@@ -36,6 +36,7 @@ export const generations: readonly Generation[] = Object.freeze([
       ...beforeLarger,
       'extended-size-has-room-for-magic2': 'restored',
       'too-small-is-rejected': 'restored',
+      'only-the-required-size-is-faulted-in': 'rejected',
     },
   },
   {
@@ -55,19 +56,25 @@ export const generations: readonly Generation[] = Object.freeze([
       'extended-size-has-room-for-magic2': 'restored',
       'too-small-is-rejected': 'fx-only',
       'shrunk-frame-restores': 'fx-only',
+      'frame-may-end-a-mapping': 'rejected',
+      'ia32-reads-what-xstate-bv-names': 'rejected',
+      'only-the-required-size-is-faulted-in': 'rejected',
     },
   },
   {
     id: 'portable',
     kernels: 'x86/fpu since 3d69596c684b..391cac638edd, expected in 7.4',
     summary: 'believes the frame’s xstate_size and rejects one that is too small',
-    differs: beforeLarger,
+    differs: { ...beforeLarger, 'ia32-reads-what-xstate-bv-names': 'rejected' },
   },
   {
     id: 'larger',
     kernels: 'none that is merged (proposed: v3 09/10 and 10/10 of 15 June 2026)',
     summary: 'as portable, and accepts frames larger than the task’s own',
-    differs: { 'size-above-user-size-is-fx-only': 'restored' },
+    differs: {
+      'size-above-user-size-is-fx-only': 'restored',
+      'ia32-reads-what-xstate-bv-names': 'rejected',
+    },
   },
 ] as const satisfies readonly Generation[])
 

@@ -1,14 +1,21 @@
-/**
- * What a kernel does with a frame, seen from the registers afterwards. Three answers cover the contract's
- * sizes and MAGICs; anything else is `unexplained`.
- */
+/** What a kernel does with a frame. Anything else is `unexplained`. */
 export type Treatment =
   /** XRSTOR with the mask of the frame: its components from the frame, the rest to init. */
   | 'restored'
   /** The legacy 512 bytes alone, every other component to init, without a word. */
   | 'fx-only'
-  /** SIGSEGV, si_code SI_KERNEL. */
+  /** SIGSEGV, si_code SI_KERNEL, and all user state at init. */
   | 'rejected'
+  /** All user state at init, without a signal. */
+  | 'init'
+  /** Restored; then a signal from where the frame led. */
+  | 'astray'
+  /** The process is ended by SIGSEGV at the return. */
+  | 'killed'
+  /** SIGSEGV, si_code SI_KERNEL, instead of a frame. */
+  | 'undelivered'
+  /** For rules that are no treatment of one frame: as the rule says. */
+  | 'as-stated'
 
 export type Observed = Treatment | 'unexplained'
 
@@ -17,5 +24,10 @@ export const treatmentText: Readonly<Record<Observed, string>> = {
   restored: 'restored by XRSTOR',
   'fx-only': 'FX-only: legacy state restored, everything else silently at init',
   rejected: 'rejected with SIGSEGV',
+  init: 'all user state at init',
+  astray: 'restored, then a signal from where the frame led',
+  killed: 'the process ended by SIGSEGV',
+  undelivered: 'SIGSEGV instead of a frame',
+  'as-stated': 'as the rule says',
   unexplained: 'something that no rule explains',
 }

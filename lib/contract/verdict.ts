@@ -20,6 +20,10 @@ export interface Demands {
 const brings = (rule: Rule): string =>
   rule.status === 'proposed' ? `proposed: ${rule.commit}` : `${rule.status}: ${rule.commit}`
 
+/** A rule that no generation brought: before it, kernels of each did otherwise. */
+const isBefore = ({ before }: Rule, observed: Observed): boolean =>
+  before?.some(treatment => treatment === observed) === true
+
 const isIn = (generation: Generation, rule: Rule): boolean => behaviour(generation, rule.id) === rule.holds
 
 const passing = (rule: Rule, kernel: Generation): Judgement => ({
@@ -54,6 +58,7 @@ export const judge = (id: RuleId, observed: Observed, kernel: Generation, demand
   if (observed === rule.holds) return passing(rule, kernel)
   if (superseded(rule, kernel, observed)) return { verdict: 'pass', reason: `superseded in ${kernel.id}` }
   const { require, held } = demands
+  if (isBefore(rule, observed) && !held.has(id)) return { verdict: 'xfail', reason: brings(rule) }
   if (require !== null && isIn(require, rule))
     return { verdict: 'fail', reason: `--require ${require.id} wants it: ${brings(rule)}` }
   if (held.has(id)) return { verdict: 'fail', reason: 'the rule held in the baseline and holds no longer' }

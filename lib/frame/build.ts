@@ -46,14 +46,13 @@ const writeHeader = (to: DataView, layout: Layout, xstateBv: bigint, trailer: nu
 }
 
 /**
- * The fpstate that the kernel writes when a signal hits a task with these registers. Its bytes are those of every
- * kernel and CPU but for:
- * - what is not written at all and so keeps what the stack held: 416..463, gaps between components, the ends of
- *   PKRU and BNDCSR, and tile data in its init state. Here zeros;
- * - XSTATE_BV bits of components that hold their init value. Here the image's; hardware may clear them, and kernels
- *   since 6.13 always set PKRU's;
- * - FOP, FIP and FDP without a pending exception, which some AMD CPUs write as 0. Here the image's;
- * - without XSAVE the sw bytes. Here zeros; newer kernels write them, and none reads them.
+ * The fpstate that the kernel writes when a signal hits a task with these registers, byte for byte but for:
+ * - what nobody writes, and so keeps what the stack held: 416..463, gaps between components, tile data in its init
+ *   state. Here zeros. Nor need PKRU's and BNDCSR's last bytes be written: here the image's;
+ * - XSTATE_BV bits of components that hold their init value. Here the image's. Hardware may clear or set them, and
+ *   kernels with ae6012d72fa6 (6.13) always set PKRU's;
+ * - FOP, FIP and FDP without a pending exception, for which AMD CPUs write 0. Here the image's;
+ * - the sw bytes without XSAVE. Here zeros: some kernels write them all the same, and none reads them.
  * @param image its XSTATE_BV tells which components are in their init state
  * @param segments those of the interrupted code; 32-bit frames alone have them
  * @throws TypeError, RangeError when the image cannot be loaded in this layout, or the ABI is none

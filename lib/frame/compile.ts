@@ -51,7 +51,7 @@ const fieldsOf = (shape: FrameShape): ReadonlyMap<string, Field> => {
       fields.set(prefix + key, { name: prefix + key, region, at, width })
   }
   add('area', '', frameFields)
-  if (shape.fsave) add('fsave', '', fsaveFields)
+  if (shape.fsave) add('fsave', 'fsave.', fsaveFields)
   add('head', 'head.', shape.fields)
   return fields
 }
@@ -67,7 +67,7 @@ const checkField = (field: string, value: unknown, shape: FrameShape): Field => 
   if (typeof value !== 'string') throw wrongType(field, value, 'the name of a field')
   const found = fields.get(value)
   if (found !== undefined) return found
-  const others = shape.fsave ? `${Object.keys(fsaveFields).join(' ')} ` : ''
+  const others = shape.fsave ? `fsave.<${Object.keys(fsaveFields).join('|')}> ` : ''
   throw outOfRange(
     field,
     value,
@@ -86,6 +86,15 @@ export const combineByte = (code: 'and' | 'or' | 'xor', old: number, byte: numbe
 const sizeField = frameFields['sw.xstateSize']
 
 const areaField = (name: FrameField): Field => ({ name, region: 'area', ...frameFields[name] })
+
+/** Where in the head each part of the frame that it was recorded from ends. */
+const partEnds = ({ recorded }: FrameShape): number[] => {
+  let end = 0
+  return recorded.map(({ size }) => {
+    end += size
+    return end
+  })
+}
 
 /** Turns operations into primitives, one after the other, knowing what the earlier ones have done. */
 class Compiler {
@@ -176,7 +185,15 @@ class Compiler {
     if (region !== 'head' && region !== 'fsave')
       throw wrongType(`${field}.region`, region, 'one of area fsave head')
     this.#below(field, region, at, bytes.length)
-    if (bytes.length > 0) this.primitives.push({ code: 'write', at, bytes, region })
+    // What the head's record has side by side need not be so in the frame.
+    const cuts = region === 'head' ? partEnds(this.#shape) : [Number.POSITIVE_INFINITY]
+    let from = at
+    for (const cut of cuts) {
+      const end = Math.min(cut, at + bytes.length)
+      if (end <= from) continue
+      this.primitives.push({ code: 'write', at: from, bytes: bytes.slice(from - at, end - at), region })
+      from = end
+    }
   }
 
   combine(path: string, code: 'and' | 'or' | 'xor', field: Field, value: bigint): void {

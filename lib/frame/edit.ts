@@ -15,7 +15,7 @@ export const editVersion = 1
 export type Region = 'area' | 'fsave' | 'head'
 
 /** A field of the fpstate, of the fsave header (`fsave.cw`), or of the head of this ABI's frames (`head.rip`). */
-export type EditField = FrameField | FsaveField | `head.${HeadField}`
+export type EditField = FrameField | `fsave.${FsaveField}` | `head.${HeadField}`
 
 /** What pages can become right before the return, see `pages`. */
 export const pageStates = ['evicted', 'readonly', 'unreadable', 'hole', 'late', 'contended'] as const

@@ -2,29 +2,31 @@
 import { classify, indistinct, witnessOps } from '../contract/classify.ts'
 import { featuresOf } from '../contract/frames.ts'
 import type { Observed } from '../contract/treatment.ts'
+import { frameShape } from '../frame/abi.ts'
 import { applyPrimitives } from '../frame/apply.ts'
 import { compileEdit } from '../frame/compile.ts'
-import type { EditOp } from '../frame/edit.ts'
-import type { Returned, Seen, Signalled } from '../probe/result.ts'
+import type { EditOp, Primitive } from '../frame/edit.ts'
+import type { Recorded, Seen } from '../probe/result.ts'
 import type { Probe } from '../probe/session.ts'
 import { randomImage } from '../xstate/random.ts'
-import type { CaseContext, SelftestCase } from './selftest.ts'
+import { type CaseContext, type FrameCase, isTrial, type SelftestCase, type TrialCase } from './selftest.ts'
 
-/** What running a case gave. `lost`: the probe process went with it. */
+/** What running a case gave. `lost`: the probe process went with it. `unable`: the host did not let it run. */
 export type Execution =
   | { readonly kind: 'observed'; readonly observed: Observed; readonly text: string }
   | { readonly kind: 'lost'; readonly how: 'crash' | 'timeout' | 'stuck'; readonly text: string }
+  | { readonly kind: 'unable'; readonly text: string }
   | { readonly kind: 'broken'; readonly text: string }
 
 /** The edit with its witness's operations behind it. */
 export const withWitness = (edit: readonly EditOp[]): readonly EditOp[] => [...edit, ...witnessOps]
 
-const hasFrames = (seen: Seen): seen is Returned | Signalled =>
-  seen.kind === 'returned' || (seen.kind === 'signal' && seen.where === 'sigreturn')
-
+/** Why a probe of a case has no treatment to be classified, or null where it has. */
 const lostBy = (seen: Seen): Execution | null => {
   switch (seen.kind) {
     case 'died':
+      // A throw-away fork may die of what it was made for.
+      if (seen.where !== null) return null
       return {
         kind: 'lost',
         how: 'crash',
@@ -34,66 +36,116 @@ const lostBy = (seen: Seen): Execution | null => {
       return { kind: 'lost', how: 'timeout', text: `no progress within ${seen.timeoutMs} ms` }
     case 'stuck':
       return { kind: 'lost', how: 'stuck', text: `SIGKILL did not end the probe process (pid ${seen.pid})` }
+    case 'refused':
+      return { kind: 'unable', text: `${seen.call} is refused here with ${seen.errno}` }
     default:
       return null
   }
 }
 
+const sameBytes = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0
+
+/** The head as it was meant: the pointer in it is the session's business. */
+const headAsMeant = ({ written, sent, abi }: Recorded, primitives: readonly Primitive[]): boolean => {
+  const { at, width } = frameShape(abi).fields.fpstate
+  const meant = applyPrimitives(written.head, primitives, 'head')
+  const pointer = sent.head.subarray(at, at + width)
+  meant.set(pointer, at)
+  return sameBytes(meant, sent.head)
+}
+
 /** Whether the frame that was sent is the frame that was meant: its bytes, where they lay, and what led to them. */
-const sentAsMeant = (
-  probe: Probe,
-  seen: Returned | Signalled,
-  edit: readonly EditOp[],
-  placement: SelftestCase['placement'],
-): boolean => {
-  const { primitives } = compileEdit(edit, probe.layout, probe.limits)
-  const meant = applyPrimitives(seen.written.fpstate, primitives)
-  const buffer = placement === undefined || placement === 'stack' ? 'stack' : 'spare'
+const sentAsMeant = (probe: Probe, seen: Recorded, edit: readonly EditOp[]): boolean => {
+  const { primitives } = compileEdit(edit, probe.layout, probe.limits, 'edit', seen.abi)
+  const { written, sent } = seen
+  const buffer = primitives.some(({ code }) => code === 'move') ? 'spare' : 'stack'
   const repointed = primitives.some(({ code }) => code === 'pointer' || code === 'offset')
   const { sentFrom } = seen
   return (
-    Buffer.compare(meant, seen.sent.fpstate) === 0 &&
+    sameBytes(applyPrimitives(written.fpstate, primitives), sent.fpstate) &&
+    (written.fsave === null ||
+      sent.fsave === null ||
+      sameBytes(applyPrimitives(written.fsave, primitives, 'fsave'), sent.fsave)) &&
+    headAsMeant(seen, primitives) &&
     sentFrom.buffer === buffer &&
     (repointed || sentFrom.pointed)
   )
 }
 
-const misfit = (
-  probe: Probe,
-  { seen, edit }: { readonly seen: Seen; readonly edit: readonly EditOp[] },
-  { placement }: SelftestCase,
-): Execution | null => {
+const misfit = (probe: Probe, seen: Seen, edit: readonly EditOp[]): Execution | null => {
   const lost = lostBy(seen)
   if (lost !== null) return lost
-  if (!hasFrames(seen))
-    return { kind: 'observed', observed: 'unexplained', text: `${seen.kind} before a frame was there` }
-  return sentAsMeant(probe, seen, edit, placement)
-    ? null
-    : { kind: 'broken', text: 'the frame sent is not the frame meant' }
+  if ('sent' in seen)
+    return sentAsMeant(probe, seen, edit)
+      ? null
+      : { kind: 'broken', text: 'the frame sent is not the frame meant' }
+  // Without a frame there is one thing that a case can be about: that it was not delivered.
+  if (seen.kind === 'signal' && seen.where === 'delivery') return null
+  const what = seen.kind === 'signal' ? `${seen.signal} at ${seen.where}` : seen.kind
+  return { kind: 'observed', observed: 'unexplained', text: `${what} before a frame was sent` }
 }
 
-/** What `load` a case has: its components, or all of the task's. */
-const loadOf = (test: SelftestCase, context: CaseContext) =>
+/** What `load` a case has: its own, its components, or all of the task's. */
+const loadOf = (test: FrameCase, context: CaseContext) =>
+  test.load?.(context) ??
   randomImage(context.layout, {
     seed: context.seed,
     components: test.loadOnly === true ? featuresOf(context.components) : undefined,
   })
 
+/** How often a case that needs luck is tried. */
+const mostTries = 20
+
+/** What a pair of probes did not reach, or null. */
+const missed = (test: FrameCase, pair: readonly Seen[]): string | null => {
+  for (const seen of pair) {
+    const problem = 'sent' in seen ? (test.reached?.(seen) ?? null) : null
+    if (problem !== null) return problem
+  }
+  return null
+}
+
 /** The frame and its witness through a session's kernel. */
-export const executeCase = (probe: Probe, test: SelftestCase, context: CaseContext): Execution => {
+const executeFrame = (probe: Probe, test: FrameCase, context: CaseContext): Execution => {
   const { layout } = probe
   const edit = test.edit(context)
-  const load = loadOf(test, context)
   const edits = [edit, withWitness(edit)] as const
-  const [seen, witness] = probe.runMany(edits.map(one => ({ load, edit: one }))) as [Seen, Seen]
-  const wrong =
-    misfit(probe, { seen, edit: edits[0] }, test) ?? misfit(probe, { seen: witness, edit: edits[1] }, test)
+  const { raise, stack, poison } = test
+  const request = {
+    abi: context.abi,
+    load: loadOf(test, context),
+    ...(raise === undefined ? {} : { raise }),
+    ...(stack === undefined ? {} : { stack: stack(context) }),
+    ...(poison === undefined ? {} : { poison: poison(context) }),
+  }
+  const run = () => probe.runMany(edits.map(one => ({ ...request, edit: one }))) as [Seen, Seen]
+  let [seen, witness] = run()
+  for (let tries = 1; missed(test, [seen, witness]) !== null; tries++) {
+    if (tries === mostTries)
+      return { kind: 'unable', text: `in ${tries} tries ${missed(test, [seen, witness])}` }
+    ;[seen, witness] = run()
+  }
+  const wrong = misfit(probe, seen, edits[0]) ?? misfit(probe, witness, edits[1])
   if (wrong !== null) return wrong
   if (seen.kind === 'returned' && witness.kind === 'returned') {
-    const same = indistinct(seen, witness, layout)
+    const same = seen.sent.fpstatePointer === 0n ? null : indistinct(seen, witness, layout)
     if (same !== null) return { kind: 'broken', text: same }
     const problem = test.verify?.(seen, context) ?? null
     if (problem !== null) return { kind: 'observed', observed: 'unexplained', text: problem }
   }
   return { kind: 'observed', ...classify(seen, witness, layout) }
+}
+
+const executeTrial = (probe: Probe, test: TrialCase, context: CaseContext): Execution => {
+  const done = test.trial(probe, context)
+  return 'unable' in done ? { kind: 'unable', text: done.unable } : { kind: 'observed', ...done }
+}
+
+/** Runs a case in a session. A case that throws is broken itself; the others go on. */
+export const executeCase = (probe: Probe, test: SelftestCase, context: CaseContext): Execution => {
+  try {
+    return isTrial(test) ? executeTrial(probe, test, context) : executeFrame(probe, test, context)
+  } catch (error) {
+    return { kind: 'broken', text: error instanceof Error ? error.message : String(error) }
+  }
 }

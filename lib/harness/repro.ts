@@ -1,7 +1,7 @@
 /** A case as plain data that repeats it. */
 import type { EditOp } from '../frame/edit.ts'
 import type { Repro } from './results.ts'
-import type { CaseContext, SelftestCase } from './selftest.ts'
+import { type CaseContext, isTrial, type SelftestCase } from './selftest.ts'
 
 const hexBytes = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
 
@@ -14,7 +14,15 @@ export const plainOp = (op: EditOp): Readonly<Record<string, unknown>> =>
     }),
   )
 
-export const reproOf = (test: SelftestCase, context: CaseContext): Repro => ({
-  seed: context.seed,
-  edit: test.edit(context).map(plainOp),
-})
+/** Null for cases that are more than one frame: their ids repeat them. */
+export const reproOf = (test: SelftestCase, context: CaseContext): Repro | null => {
+  if (isTrial(test)) return null
+  const { raise = 'tgkill', stack } = test
+  return {
+    seed: context.seed,
+    edit: test.edit(context).map(plainOp),
+    abi: context.abi,
+    raise,
+    stack: stack === undefined ? null : { state: 'plain', ...stack(context) },
+  }
+}

@@ -2,7 +2,15 @@
 import { type OpenOptions, openSync, type Probe, permissible } from '../probe/session.ts'
 import type { ComponentName } from '../xstate/components.ts'
 import type { HostCpu } from '../xstate/host.ts'
-import { type PlannedCase, planCases, planLacking, planWithoutXsave, type SkippedCase } from './plan.ts'
+import {
+  type PlannedCase,
+  type PlanSession,
+  planCases,
+  planLacking,
+  planLackingAbis,
+  planWithoutXsave,
+  type SkippedCase,
+} from './plan.ts'
 import type { Selftest } from './selftest.ts'
 
 /** The sessions of a run: the plain one, and one with each permission that the host's kernel can give. */
@@ -38,7 +46,23 @@ interface Plan {
   readonly cases: readonly (PlannedCase | SkippedCase)[]
 }
 
-export const planAll = (selftests: readonly Selftest[], sessions: Sessions, cpu: HostCpu): Plan => {
+const planSession = (probe: Probe, permissions: readonly ComponentName[], long: boolean): PlanSession => ({
+  layout: probe.layout,
+  expected: probe.expected,
+  limits: probe.limits,
+  cpu: probe.cpu,
+  permissions,
+  long,
+  lack: abi => probe.lack(abi),
+})
+
+/** @param long whether cases that take long are wanted */
+export const planAll = (
+  selftests: readonly Selftest[],
+  sessions: Sessions,
+  cpu: HostCpu,
+  long: boolean,
+): Plan => {
   const plain = sessions.get([]) as Probe
   if (!plain.layout.xsave) return { cases: selftests.flatMap(planWithoutXsave) }
   const permitted = permissible(cpu)
@@ -48,10 +72,9 @@ export const planAll = (selftests: readonly Selftest[], sessions: Sessions, cpu:
     for (const name of permitted) if (more.layout.has(name)) has.add(name)
   }
   const cases = selftests.flatMap(one => [
-    ...planCases(one, { layout: plain.layout, permissions: [] }),
-    ...(more === null || typeof more === 'string'
-      ? []
-      : planCases(one, { layout: more.layout, permissions: permitted })),
+    ...planCases(one, planSession(plain, [], long)),
+    ...planLackingAbis(one, abi => plain.lack(abi)),
+    ...(more === null || typeof more === 'string' ? [] : planCases(one, planSession(more, permitted, long))),
     ...planLacking(one, cpu, plain.expected, has).map(skip =>
       typeof more === 'string' && permitted.includes(skip.components[0] as ComponentName)
         ? { ...skip, reason: `its permission was refused: ${more}` }

@@ -2,8 +2,10 @@
  * The kernel's decisions on a frame's sizes and MAGICs, by generation, and what they leave in the registers: enough
  * of a kernel to hold cases, generations and classification to one another on CPUs that are not here.
  */
+
 import type { GenerationId } from '../../lib/contract/generations.ts'
 import type { Treatment } from '../../lib/contract/treatment.ts'
+import { frameShape } from '../../lib/frame/abi.ts'
 import { magic1, magic2, magic2Size } from '../../lib/frame/format.ts'
 import { FrameRecord } from '../../lib/frame/reader.ts'
 import type { Returned, Seen } from '../../lib/probe/result.ts'
@@ -44,9 +46,13 @@ export const registersAfter = (frame: FrameRecord, layout: Layout, treatment: Tr
   return after
 }
 
-/** A 64-bit frame with this fpstate. */
-export const frameOf = (fpstate: Uint8Array, layout: Layout): FrameRecord =>
-  new FrameRecord({ abi: 'x86_64', head: new Uint8Array(440), fsave: null, fpstate }, layout)
+/** A 64-bit frame with this fpstate, to which its pointer leads. */
+export const frameOf = (fpstate: Uint8Array, layout: Layout): FrameRecord => {
+  const { headBytes, fields } = frameShape('x86_64')
+  const head = new Uint8Array(headBytes)
+  new DataView(head.buffer).setBigUint64(fields.fpstate.at, 0x7000_0000n, true)
+  return new FrameRecord({ abi: 'x86_64', head, fsave: null, fpstate }, layout)
+}
 
 /** A result as a probe would give it. */
 export const simulatedSeen = (

@@ -9,7 +9,10 @@ import {
   fsaveSt,
   readFsave,
 } from '../../lib/frame/fsave.ts'
+import { sameComponent } from '../../lib/xstate/compare.ts'
 import { imageFrom, initImage, type XsaveImage } from '../../lib/xstate/image.ts'
+import { randomImage } from '../../lib/xstate/random.ts'
+import { needsProbes, returned, session } from '../probe/support.ts'
 import { anyHostile, known } from '../xstate/arbitrary.ts'
 
 const layout = known('nehalem')
@@ -73,6 +76,28 @@ describe('what a kernel did', () => {
     })
     expect(Buffer.from(st[1]!).toString('hex')).toBe('474e555c636a71787f86')
     expect(st).toHaveLength(8)
+  })
+})
+
+describe.each(['ia32-rt', 'ia32'] as const)('what this kernel restores from %s frames', abi => {
+  it('is what folding gives', ctx => {
+    needsProbes(ctx)
+    const probe = session()
+    const lack = probe.lack(abi)
+    if (lack !== null) ctx.skip(lack)
+    for (let seed = 0; seed < 20; seed++) {
+      const [load, other] = [seed, seed + 100].map(seed => randomImage(probe.layout, { seed }))
+      const header = fsaveOf(other!.bytes, user32)
+      // What the CPU has no room for, and what the kernel does not look at.
+      header.set([0xaa, 0xbb], 2)
+      header.set([1, 2, 3, 4], fsaveFields.status.at)
+      const edit = [{ op: 'write', region: 'fsave', at: 0, bytes: header }] as const
+      const { written, after } = returned(probe.runSync({ abi, load: load!, edit }))
+      const folded = foldFsave(written.fpstate, header)
+      expect(sameComponent(after.bytes, folded, probe.layout, 'x87')).toBe(true)
+      expect(sameComponent(after.bytes, other!.bytes, probe.layout, 'x87')).toBe(true)
+      expect(sameComponent(after.bytes, load!.bytes, probe.layout, 'sse')).toBe(true)
+    }
   })
 })
 

@@ -1,0 +1,20 @@
+/** What a rule of the contract is. */
+import type { Treatment } from './treatment.ts'
+
+/**
+ * Whether every good kernel keeps a rule, newer ones alone (by generation, or by the version that brought it), or none
+ * that is merged.
+ */
+export type RuleStatus = 'established' | 'since portable' | `since ${number}.${number}` | 'proposed'
+
+export interface Rule {
+  readonly id: string
+  readonly sentence: string
+  readonly status: RuleStatus
+  /** What the kernel does where the rule holds. */
+  readonly holds: Treatment
+  /** For a rule that no generation brought: what kernels did before, or do still. */
+  readonly before?: readonly Treatment[]
+  /** The commit that brought it, or the message that proposes it; for old rules where the code is. */
+  readonly commit: string
+}
