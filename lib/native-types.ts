@@ -28,6 +28,8 @@ export interface SessionDescription {
   readonly permitted: bigint
   /** Why there are no 32-bit frames; null where there are. */
   readonly ia32Lack: string | null
+  /** The same of x32 frames. */
+  readonly x32Lack: string | null
   readonly stack: number
   readonly stackBytes: number
   readonly headroom: number

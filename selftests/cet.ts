@@ -2,6 +2,7 @@ import { selftest } from '../lib/harness/selftest.ts'
 
 const cetU = 1n << 11n
 const cetS = 1n << 12n
+const shadowStacks = 'arch/x86/kernel/shstk.c, restore_signal_shadow_stack'
 const source = 'arch/x86/include/asm/fpu/xstate.h, XFEATURE_MASK_SUPERVISOR_ALL'
 
 /** CET state is the supervisor's: a frame never has it, and cannot bring it. */
@@ -26,6 +27,23 @@ export default selftest('cet', {
       rule: 'supervisor-xfeatures-are-ignored',
       commit: source,
       edit: () => [{ op: 'or', field: 'sw.xfeatures', value: cetU | cetS }],
+    },
+    with_token: {
+      summary: 'With a shadow stack, a frame that a signal left returns.',
+      rule: 'untouched-frame-restores',
+      commit: shadowStacks,
+      abis: ['x86_64'],
+      shadowStack: true,
+      edit: () => [],
+    },
+    without_token: {
+      summary: 'With a shadow stack, a frame that no signal made does not: there is no token for it.',
+      rule: 'shadow-stack-wants-a-token',
+      commit: shadowStacks,
+      abis: ['x86_64'],
+      shadowStack: true,
+      raise: 'fake',
+      edit: () => [],
     },
     not_in_frames: {
       summary: 'The frame that the kernel writes names neither.',

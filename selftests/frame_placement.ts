@@ -1,4 +1,5 @@
 import { resizeTo, shrinkTo } from '../lib/contract/frames.ts'
+import { isIa32 } from '../lib/frame/abi.ts'
 import type { EditOp, PageState } from '../lib/frame/edit.ts'
 import { magic2Size } from '../lib/frame/format.ts'
 import { ignoresMxcsr, needsExtended, needsFramesAbove } from '../lib/harness/needs.ts'
@@ -6,7 +7,7 @@ import { type CaseContext, type FrameCase, type Placement, selftest } from '../l
 import { countEvictions } from '../lib/harness/trials/evictions.ts'
 import { minXsaveSize } from '../lib/xstate/layout.ts'
 
-const x86 = ['x86_64'] as const
+const wide = ['x86_64', 'x32'] as const
 const source = 'arch/x86/kernel/fpu/signal.c, restore_fpregs_from_user'
 const portable = '3d69596c684b..391cac638edd'
 const page = 4096
@@ -142,11 +143,11 @@ export default selftest('frame_placement', {
     low: unreachable('The pointer leads to address 64.', atAddress(64n), 'elsewhere'),
     kernel: {
       ...unreachable('The pointer leads into the kernel.', atAddress(0xffff_8880_0000_0000n), 'elsewhere'),
-      abis: x86,
+      abis: wide,
     },
     non_canonical: {
       ...unreachable('The pointer is not canonical.', atAddress(1n << 63n), 'elsewhere'),
-      abis: x86,
+      abis: wide,
     },
     end_of_4_gib: {
       ...unreachable('The pointer leads to the end of 4 GiB.', atAddress(0xffff_fff0n), 'elsewhere'),
@@ -157,7 +158,7 @@ export default selftest('frame_placement', {
       rule: 'rejected-return-leaves-init',
       commit: '484cea4f362e',
       placement: 'evicted',
-      needs: context => (context.abi === 'x86_64' ? ignoresMxcsr(context) : null),
+      needs: context => (isIa32(context.abi) ? null : ignoresMxcsr(context)),
       edit: () => [{ op: 'or', field: 'mxcsr', value: 1 << 16 }, ...firstPage('evicted')()],
     },
     corrupt_header_evicted: {
@@ -195,7 +196,7 @@ export default selftest('frame_placement', {
       rule: 'only-the-required-size-is-faulted-in',
       commit: portable,
       placement: 'evicted',
-      abis: x86,
+      abis: wide,
       // Smaller ones end in the page that MAGIC2 is in.
       needs: needsFramesAbove(beforeSwBytes + page),
       edit: ({ layout }) => [
@@ -209,7 +210,7 @@ export default selftest('frame_placement', {
       rule: 'eviction-race-is-counted',
       commit: portable,
       placement: 'contended',
-      abis: x86,
+      abis: wide,
       long: true,
       needs: needsExtended,
       trial: (probe, context) =>

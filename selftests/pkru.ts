@@ -108,7 +108,9 @@ export default selftest('pkru', {
     closed_stack: {
       summary: 'Delivery onto a stack whose own key is closed, and the return from it.',
       rule: ({ abi }) =>
-        abi === 'ia32-rt' ? 'ia32-rt-returns-from-closed-stacks' : 'delivery-opens-closed-stacks',
+        abi === 'ia32-rt' || abi === 'x32'
+          ? 'compat-rt-returns-from-closed-stacks'
+          : 'delivery-opens-closed-stacks',
       commit: onClosedStacks,
       needs: needsKeys,
       load: withKeys(key1Closed),

@@ -1,3 +1,4 @@
+import { isIa32 } from '../lib/frame/abi.ts'
 import type { EditOp } from '../lib/frame/edit.ts'
 import { ignoresMxcsr } from '../lib/harness/needs.ts'
 import { type FrameCase, selftest } from '../lib/harness/selftest.ts'
@@ -67,7 +68,7 @@ export default selftest('signal_sources', {
       rule: 'rejected-return-leaves-init',
       commit: siblingLeak,
       placement: 'late',
-      needs: context => (context.abi === 'x86_64' ? ignoresMxcsr(context) : null),
+      needs: context => (isIa32(context.abi) ? null : ignoresMxcsr(context)),
       reached: waited,
       edit: () => [{ op: 'or', field: 'mxcsr', value: 1 << 16 }, ...lateFirst],
     },

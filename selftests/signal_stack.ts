@@ -1,3 +1,4 @@
+import { isIa32 } from '../lib/frame/abi.ts'
 import { type CaseContext, type FrameCase, selftest } from '../lib/harness/selftest.ts'
 import { deliverable, refusedBelow } from '../lib/harness/trials/stacks.ts'
 import type { StackState } from '../lib/probe/request.ts'
@@ -47,7 +48,8 @@ export default selftest('signal_stack', {
     },
     too_small: {
       summary: 'A stack that sigaltstack takes and the frame does not fit.',
-      rule: 'alternate-stack-is-not-overrun',
+      rule: ({ abi }) =>
+        isIa32(abi) ? 'ia32-alternate-stack-is-not-overrun' : 'alternate-stack-is-not-overrun',
       commit: '2beb4a53fc3f',
       needs: ({ layout }) =>
         layout.size > minSigStkSz

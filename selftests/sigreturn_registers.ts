@@ -1,8 +1,8 @@
 import type { EditField, EditOp } from '../lib/frame/edit.ts'
 import { type CaseContext, type FrameCase, selftest } from '../lib/harness/selftest.ts'
 
-const x86 = ['x86_64'] as const
-const withUcontext = ['x86_64', 'ia32-rt'] as const
+const wide = ['x86_64', 'x32'] as const
+const withUcontext = ['x86_64', 'ia32-rt', 'x32'] as const
 const restoring = 'arch/x86/kernel/signal_64.c, restore_sigcontext'
 const forcing = 'kernel/signal.c, force_sig_info_to_task'
 // SDM volume 1, 3.4.3
@@ -67,11 +67,11 @@ export default selftest('sigreturn_registers', {
     rip_null: leadsAstray('RIP 0.', setting('head.rip', 0n)),
     rip_non_canonical: {
       ...leadsAstray('RIP that is not canonical.', setting('head.rip', 1n << 63n)),
-      abis: x86,
+      abis: wide,
     },
     rip_kernel: {
       ...leadsAstray('RIP in the kernel.', setting('head.rip', 0xffff_ffff_8100_0000n)),
-      abis: x86,
+      abis: wide,
     },
     cs_null: badSegment('A null code segment.', setting('head.cs', 0n)),
     ss_null: badSegment('A null stack segment.', setting('head.ss', 0n)),

@@ -1,4 +1,4 @@
-import { frameShape } from '../lib/frame/abi.ts'
+import { frameShape, isIa32 } from '../lib/frame/abi.ts'
 import { magic1, magic2 } from '../lib/frame/format.ts'
 import { fsaveOf, readFsave } from '../lib/frame/fsave.ts'
 import { type CaseContext, selftest } from '../lib/harness/selftest.ts'
@@ -57,8 +57,7 @@ export default selftest('untouched_frame', {
     },
     describes_itself: {
       summary: 'sw bytes, header, MAGICs and fsave header are as CPUID leaf 0xD has it.',
-      rule: ({ abi }: CaseContext) =>
-        abi === 'x86_64' ? 'frame-describes-itself' : 'ia32-sw-bytes-are-written',
+      rule: ({ abi }: CaseContext) => (isIa32(abi) ? 'ia32-sw-bytes-are-written' : 'frame-describes-itself'),
       commit: 'arch/x86/kernel/fpu/signal.c, save_xstate_epilog',
       withLegacy: true,
       loadOnly: true,

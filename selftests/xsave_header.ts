@@ -4,7 +4,7 @@ import { selftest } from '../lib/harness/selftest.ts'
 import type { Layout } from '../lib/xstate/layout.ts'
 import { legacyFeatures } from '../lib/xstate/layout.ts'
 
-const x86 = ['x86_64'] as const
+const wide = ['x86_64', 'x32'] as const
 const xrstor = 'XRSTOR, SDM volume 1, 13.8.1'
 const compacted = 1n << 63n
 /** CPUID.(0xD,1):EAX bit 1: XSAVEC, and XRSTOR of what it writes. */
@@ -40,7 +40,7 @@ export default selftest('xsave_header', {
       summary: 'A compacted frame with what both formats have at the same places.',
       rule: 'compacted-frame-restores',
       commit: xrstor,
-      abis: x86,
+      abis: wide,
       needs: ({ cpu }) => ((cpu.xsaveFeatures & xsavec) === 0 ? 'this CPU has no compacted format' : null),
       edit: ({ layout }) => [
         { op: 'and', field: 'xstateBv', value: inBothFormats(layout) },
@@ -51,21 +51,21 @@ export default selftest('xsave_header', {
       summary: 'Byte 528, the first reserved one behind XCOMP_BV, is not zero.',
       rule: 'reserved-header-is-rejected',
       commit: xrstor,
-      abis: x86,
+      abis: wide,
       edit: () => [{ op: 'fill', at: 528, length: 1, value: 1 }],
     },
     reserved_535: {
       summary: 'Byte 535, the last one that XRSTOR looks at, is not zero.',
       rule: 'reserved-header-is-rejected',
       commit: xrstor,
-      abis: x86,
+      abis: wide,
       edit: () => [{ op: 'fill', at: 535, length: 1, value: 0x80 }],
     },
     mxcsr_16: {
       summary: 'MXCSR bit 16, which no CPU has.',
       rule: 'reserved-mxcsr-is-rejected',
       commit: xrstor,
-      abis: x86,
+      abis: wide,
       needs: ignoresMxcsr,
       edit: () => [{ op: 'or', field: 'mxcsr', value: 1 << 16 }],
     },
@@ -73,7 +73,7 @@ export default selftest('xsave_header', {
       summary: 'MXCSR bit 31.',
       rule: 'reserved-mxcsr-is-rejected',
       commit: xrstor,
-      abis: x86,
+      abis: wide,
       needs: ignoresMxcsr,
       edit: () => [{ op: 'or', field: 'mxcsr', value: 1n << 31n }],
     },
@@ -81,7 +81,7 @@ export default selftest('xsave_header', {
       summary: 'The frame lies 8 bytes behind where it should.',
       rule: 'misaligned-frame-is-rejected',
       commit: xrstor,
-      abis: x86,
+      abis: wide,
       placement: 'spare',
       edit: () => [{ op: 'move', at: 8 }],
     },
@@ -89,7 +89,7 @@ export default selftest('xsave_header', {
       summary: 'The frame lies 32 bytes behind where it should.',
       rule: 'misaligned-frame-is-rejected',
       commit: xrstor,
-      abis: x86,
+      abis: wide,
       placement: 'spare',
       edit: () => [{ op: 'move', at: 32 }],
     },

@@ -16,6 +16,7 @@ interface RunFlags {
   readonly json?: true
   readonly output?: string
   readonly list?: true
+  readonly long?: true
   readonly require?: GenerationId
   readonly baseline?: string
 }
@@ -35,6 +36,7 @@ Examples:
   sigframe run
   sigframe run sigframe_fpu_portability --require portable
   sigframe run 'fx_only_fallback/*' --format ktap
+  sigframe run '*/ia32/*' --long
   sigframe run --output before.json
   sigframe run --baseline before.json
 `
@@ -63,15 +65,18 @@ const render = async (bundle: Bundle, format: Format, style: Style): Promise<str
 const list = async (names: readonly string[], { format, output }: RunFlags): Promise<number> => {
   if (format === 'ktap') throw new UsageError('--list is printed as pretty or json, not as ktap')
   if (output !== undefined) throw new UsageError('--list is printed: --output is for results')
-  const { listSelftests } = await import('../harness/listing.ts')
+  const { historyOf, listSelftests } = await import('../harness/listing.ts')
   const { selectListing } = await import('./select.ts')
   const listings = selectListing(await listSelftests(), names)
   if (format === 'json') {
     const { toJson } = await import('../report/json.ts')
-    process.stdout.write(toJson({ selftests: listings }))
+    process.stdout.write(toJson({ selftests: listings, history: historyOf(listings) }))
   } else {
     const { listingText } = await import('../report/listing.ts')
-    process.stdout.write(listingText(listings, styleOf(process.stdout)))
+    const { historyText } = await import('../report/history.ts')
+    const style = styleOf(process.stdout)
+    const history = historyText(historyOf(listings), style)
+    process.stdout.write(listingText(listings, style) + (history === '' ? '' : `\n${history}`))
   }
   return 0
 }
@@ -91,6 +96,7 @@ const runWithProgress = async (names: readonly string[], flags: RunFlags): Promi
       select: names,
       require: flags.require ?? null,
       baseline,
+      long: flags.long === true,
       onCase: ({ id }) => {
         count += 1
         progress.show(() => `${count} cases, ${id}`)
@@ -143,7 +149,8 @@ export const addRun = (program: Command): void => {
     )
     .option('--json', 'for machines: the same as --format json')
     .option('--output <file>', 'write the results there; without --format its name tells it (.json .ktap)')
-    .option('--list', 'print what there is to run, and run nothing')
+    .option('--list', 'print what there is to run, and which past bugs it would have caught')
+    .option('--long', 'run what needs many tries or seconds too')
     .addOption(
       new Option('--require <generation>', 'fail where the kernel lacks a rule of it').choices(requirable),
     )

@@ -3,6 +3,7 @@
  * frame itself, and a witness that differs only in XSTATE_BV bits 0 and 1 being clear. FXRSTOR does not know those
  * bits and loads the legacy bytes; XRSTOR puts x87 and SSE to init. So FX-only is proved, never inferred.
  */
+import { isIa32 } from '../frame/abi.ts'
 import type { EditOp } from '../frame/edit.ts'
 import { restorable } from '../frame/reader.ts'
 import type { Returned, Saved, Seen, SignalInfo } from '../probe/result.ts'
@@ -56,7 +57,7 @@ const sseBit = 2n
 const mxcsrHolds = ({ sent }: Saved, after: XsaveImage, layout: Layout): boolean => {
   const { abi, sw, fpstate, xstateBv, xcompBv } = sent
   if ((sw.xfeatures & layout.features) !== layout.features) return true
-  if ((abi !== 'x86_64' || xcompBv !== 0n) && (xstateBv & sseBit) === 0n) return true
+  if ((isIa32(abi) || xcompBv !== 0n) && (xstateBv & sseBit) === 0n) return true
   return sameMxcsr(after.bytes, fpstate)
 }
 

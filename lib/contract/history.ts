@@ -9,7 +9,7 @@ export interface PastBug {
   readonly cve?: string
   /** What went wrong, in one sentence. */
   readonly what: string
-  /** The kernels that have it; empty for bugs of other projects. */
+  /** The kernels that have it, or the release that repaired it; empty for bugs of other projects. */
   readonly kernels: string
   /** `<selftest>/<case>` of what would have caught it. */
   readonly cases: readonly string[]
@@ -32,33 +32,33 @@ export const pastBugs: readonly PastBug[] = Object.freeze([
   {
     id: '3d69596c684b..391cac638edd',
     what: 'A good frame was rejected when another CPU evicted its page during the return, since more was faulted in than it needs.',
-    kernels: 'all before the portable series',
+    kernels: 'up to 7.3',
     cases: ['frame_placement/faulted_in_size', 'frame_placement/eviction_race'],
   },
   {
     id: 'd877550eaf2d',
     cve: 'CVE-2024-26603',
     what: 'sigreturn faulted in only the size that the frame claimed: an endless loop in the kernel.',
-    kernels: 'before 6.8',
+    kernels: 'repaired in 6.8',
     cases: ['frame_placement/short_claim', 'frame_placement/short_claim_evicted'],
   },
   {
     id: '70044df250d0',
     what: 'A signal could not be delivered onto an alternate stack whose protection key the task had closed.',
-    kernels: 'before 6.12',
+    kernels: 'repaired in 6.12',
     cases: ['pkru/closed_stack'],
   },
   {
     id: '2beb4a53fc3f',
     what: 'A frame larger than the alternate stack was written below it, over whatever lay there.',
-    kernels: 'before 5.14',
+    kernels: 'repaired in 5.14',
     cases: ['signal_stack/too_small'],
   },
   {
     id: '484cea4f362e',
     cve: 'CVE-2021-47227',
     what: 'A corrupt header on the slow path of the return was taken, and made the kernel’s own XRSTOR fault.',
-    kernels: '5.8 to 5.12',
+    kernels: 'repaired in 5.13',
     cases: [
       'frame_placement/corrupt_header_evicted',
       'frame_placement/corrupt_mxcsr_evicted',
@@ -70,7 +70,7 @@ export const pastBugs: readonly PastBug[] = Object.freeze([
     id: 'd8778e393afa',
     cve: 'CVE-2021-47226',
     what: 'After a failed XRSTOR the registers of another task were left in the CPU.',
-    kernels: '5.1 to 5.12',
+    kernels: 'repaired in 5.13',
     cases: [
       'signal_sources/blocked_rejected',
       'signal_sources/late_return_rejected',
@@ -82,14 +82,14 @@ export const pastBugs: readonly PastBug[] = Object.freeze([
   },
   {
     id: 'd9c9ce34ed5c',
-    what: 'AVX registers were corrupted when the signal stack was not resident (golang/go#35326).',
-    kernels: '5.2',
+    what: 'Since this commit AVX registers were corrupted when the signal stack was not resident (golang/go#35326).',
+    kernels: 'since 5.2',
     cases: ['signal_stack/untouched', 'signal_stack/late', 'signal_sources/late_delivery'],
   },
   {
     id: 'sw bytes of 32-bit frames',
     what: 'The sw bytes of 32-bit frames were left zero: extended state was lost on their return.',
-    kernels: 'when 32-bit frames got extended state',
+    kernels: 'old ones',
     cases: ['untouched_frame/describes_itself', 'untouched_frame/restores'],
   },
   {

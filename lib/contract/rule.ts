@@ -15,6 +15,8 @@ export interface Rule {
   readonly holds: Treatment
   /** For a rule that no generation brought: what kernels did before, or do still. */
   readonly before?: readonly Treatment[]
+  /** What was seen is worth reading where the rule holds, too. */
+  readonly tells?: true
   /** The commit that brought it, or the message that proposes it; for old rules where the code is. */
   readonly commit: string
 }

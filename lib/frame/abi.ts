@@ -8,10 +8,13 @@ import type { ByteRange } from '../xstate/layout.ts'
 import { type FieldPlace, magic2Size } from './format.ts'
 import { fsaveSize } from './fsave.ts'
 
-/** Which frame the kernel writes: 64-bit, 32-bit with SA_SIGINFO, 32-bit without. Told by how the handler was registered. */
-export type Abi = 'x86_64' | 'ia32-rt' | 'ia32'
+/**
+ * Which frame the kernel writes: 64-bit, 32-bit with SA_SIGINFO, 32-bit without, x32. Told by how the handler was
+ * registered.
+ */
+export type Abi = 'x86_64' | 'ia32-rt' | 'ia32' | 'x32'
 
-export const abis: readonly Abi[] = Object.freeze(['x86_64', 'ia32-rt', 'ia32'] as const)
+export const abis: readonly Abi[] = Object.freeze(['x86_64', 'ia32-rt', 'ia32', 'x32'] as const)
 
 /** The fields that every frame has. 32-bit registers go by the same names as the 64-bit ones. */
 export type CommonHeadField =
@@ -161,6 +164,17 @@ const heads: Readonly<Record<Abi, readonly Member[]>> = {
     ['sigmask', 8],
     siginfo,
   ],
+  x32: [
+    ['pretcode', 8],
+    ['ucFlags', 4],
+    ['ucLink', 4],
+    ['ucStackSp', 4],
+    ['ucStackFlags', 4],
+    ['ucStackSize', 4, 8],
+    ...sigcontext64,
+    ['sigmask', 8],
+    siginfo,
+  ],
   'ia32-rt': [
     ['pretcode', 4],
     ['sig', 4],
@@ -190,8 +204,11 @@ const fieldsOf = (members: readonly Member[]): HeadFields => {
   return Object.freeze(fields as HeadFields)
 }
 
+/** Whether its handlers run in 32-bit code, and its frames have an fsave header. */
+export const isIa32 = (abi: Abi): boolean => abi === 'ia32-rt' || abi === 'ia32'
+
 const createShape = (abi: Abi, ...recorded: readonly ByteRange[]): FrameShape => {
-  const fsave = abi !== 'x86_64'
+  const fsave = isIa32(abi)
   const below = fsave ? fsaveSize : 0
   return Object.freeze({
     abi,
@@ -208,6 +225,7 @@ const createShape = (abi: Abi, ...recorded: readonly ByteRange[]): FrameShape =>
 const shapes: Readonly<Record<Abi, FrameShape>> = {
   x86_64: createShape('x86_64', { offset: 0, size: 440 }),
   'ia32-rt': createShape('ia32-rt', { offset: 0, size: 268 }),
+  x32: createShape('x32', { offset: 0, size: 424 }),
   ia32: createShape('ia32', { offset: 0, size: 96 }, { offset: 720, size: 12 }),
 }
 

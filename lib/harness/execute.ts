@@ -110,11 +110,12 @@ const executeFrame = (probe: Probe, test: FrameCase, context: CaseContext): Exec
   const { layout } = probe
   const edit = test.edit(context)
   const edits = [edit, withWitness(edit)] as const
-  const { raise, stack, poison } = test
+  const { raise, stack, poison, shadowStack } = test
   const request = {
     abi: context.abi,
     load: loadOf(test, context),
     ...(raise === undefined ? {} : { raise }),
+    ...(shadowStack === undefined ? {} : { shadowStack }),
     ...(stack === undefined ? {} : { stack: stack(context) }),
     ...(poison === undefined ? {} : { poison: poison(context) }),
   }

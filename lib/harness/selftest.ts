@@ -66,6 +66,8 @@ interface CaseBase {
 export interface FrameCase extends CaseBase {
   readonly edit: (context: CaseContext) => readonly EditOp[]
   readonly raise?: Raise
+  /** Whether the thread has a shadow stack. */
+  readonly shadowStack?: boolean
   /** The alternate stack that the frame is delivered onto. */
   readonly stack?: (context: CaseContext) => AlternateStack
   /** What the handler leaves in the registers; random if left out. */

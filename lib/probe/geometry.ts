@@ -18,8 +18,10 @@ const below = 32 * 1024
  * of the second-level cache, fewer would be lost to handshakes (measured with 32 to 1024).
  */
 export const ringSlots = 128
-/** Images in the arena: two for each slot, and those that are used again and again. */
-export const imageSlots = 2 * ringSlots + 32
+/** Images that a request may have of its own: load, poison, that of its sibling, and what a fake frame is built of. */
+const imagesOfOne = 4
+/** Images in the arena: as many as a full ring can use, and those that are used again and again. */
+export const imageSlots = imagesOfOne * ringSlots + 32
 /** Bytes for the operations of edits and what they write; when it is full it is filled anew. */
 export const editPoolBytes = 2 * 1024 * 1024
 

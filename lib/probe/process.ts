@@ -74,6 +74,7 @@ export class ProbeProcess {
   #chunk = 0
   #stores: RecordStore[] = []
   #single: RecordStore | null = null
+  #lost = false
   readonly #described: (RunContext | null)[] = new Array(ringSlots).fill(null)
   /** The request that each ring slot describes: still, if nothing was placed anew in the arena since. */
   readonly #standing: (PreparedRequest | null)[] = new Array(ringSlots).fill(null)
@@ -89,6 +90,11 @@ export class ProbeProcess {
     const description = this.#session.describe()
     this.pid = description.pid
     this.arena = new Arena(this.#session.memory(), description, geometry, native.arena)
+  }
+
+  /** Whether it ended, or made no progress: nothing can be asked of it any more, but to end. */
+  get lost(): boolean {
+    return this.#lost
   }
 
   /** Packs the records for frames of this size. Records made before are lost. */
@@ -143,7 +149,9 @@ export class ProbeProcess {
     const { sentBytes, primitives } = request.edit
     words[at + field.kind] = constants.probe
     words[at + field.flags] =
-      (request.live === null ? 0 : constants.requestLive) | (request.isolated ? constants.requestIsolated : 0)
+      (request.live === null ? 0 : constants.requestLive) |
+      (request.isolated ? constants.requestIsolated : 0) |
+      (request.shadowStack ? constants.requestShadowStack : 0)
     words[at + field.abi] = constants.abi[request.abi]
     words[at + field.raise] = constants.raise[request.raise]
     words[at + field.stack] = constants.stack[request.stack?.state ?? 'none']
@@ -215,6 +223,7 @@ export class ProbeProcess {
   #endOf(chunk: Chunk, waited: number): ChunkEnd {
     const { waited: codes } = this.arena.constants
     if (waited === codes.done) return { completed: chunk.count, lost: null }
+    this.#lost = true
     // What the process claims to have completed is bounded by what it was given.
     const done = (this.#session.completed() - chunk.first) >>> 0
     return {

@@ -1,9 +1,9 @@
 /** What a caller asks of a probe, and the checked form of it that can be run again and again. */
-import { checkInteger, checkRecord, isUint8Array, outOfRange, wrongType } from '../errors.ts'
+import { checkBoolean, checkInteger, checkRecord, isUint8Array, outOfRange, wrongType } from '../errors.ts'
 import { type Abi, checkAbi } from '../frame/abi.ts'
 import { buildFpstate } from '../frame/build.ts'
 import { compileEdit } from '../frame/compile.ts'
-import type { CompiledEdit, EditLimits, EditOp } from '../frame/edit.ts'
+import type { CompiledEdit, EditLimits, EditOp, PageState } from '../frame/edit.ts'
 import type { LiveFrame } from '../frame/live.ts'
 import { imageFrom, validateLoadable, XsaveImage } from '../xstate/image.ts'
 import type { Layout } from '../xstate/layout.ts'
@@ -34,6 +34,7 @@ export const refusals = [
   'other CPU',
   'pages',
   'fork',
+  'shadow stack',
 ] as const
 export type Refusal = (typeof refusals)[number]
 
@@ -58,6 +59,8 @@ export interface ProbeRequest {
   readonly load?: XsaveImage | Uint8Array
   /** What the registers hold when the handler returns; a random image if left out. */
   readonly poison?: XsaveImage | Uint8Array
+  /** Whether the thread has a shadow stack (CET), on which the kernel leaves and wants a token for each frame. */
+  readonly shadowStack?: boolean
   /** What a sibling holds in its registers, where there is one; a random image if left out. */
   readonly sibling?: XsaveImage | Uint8Array
   readonly edit?: readonly EditOp[] | LiveEdit
@@ -98,6 +101,7 @@ export class PreparedRequest {
   readonly live: LiveEdit | null
   /** Whether it runs in a throw-away fork of the probe process. */
   readonly isolated: boolean
+  readonly shadowStack: boolean
   /** Where the edit lies in the arena: good while owner and epoch hold. */
   editOwner: object | null = null
   editEpoch = 0
@@ -115,6 +119,7 @@ export class PreparedRequest {
     this.edit = fields.edit
     this.live = fields.live
     this.isolated = fields.isolated
+    this.shadowStack = fields.shadowStack
   }
 }
 
@@ -130,6 +135,7 @@ type RequestPart =
   | 'edit'
   | 'live'
   | 'isolated'
+  | 'shadowStack'
 
 const checkImage = (value: unknown, layout: Layout, field: string): Uint8Array => {
   const bytes = value instanceof XsaveImage ? value.bytes : value
@@ -140,7 +146,7 @@ const checkImage = (value: unknown, layout: Layout, field: string): Uint8Array =
   return image.bytes
 }
 
-const requestFields = new Set(['abi', 'raise', 'stack', 'load', 'poison', 'sibling', 'edit'])
+const requestFields = new Set(['abi', 'raise', 'stack', 'load', 'poison', 'sibling', 'shadowStack', 'edit'])
 
 /** What prepare needs to know of a session. */
 export interface RequestContext {
@@ -194,6 +200,12 @@ const checkTogether = (field: string, raise: Raise, stack: AlternateStack | null
     throw outOfRange(`${field}.raise`, raise, 'but this host has no XSAVE: its frames have nothing to build')
 }
 
+/** Pages that nobody has touched, or that are served, are the fork's own: Node does not see the frame there. */
+const checkLiveStack = (field: string, edit: unknown, stack: Required<AlternateStack> | null): void => {
+  if (typeof edit === 'function' && (stack?.state === 'fresh' || stack?.state === 'late'))
+    throw outOfRange(`${field}.stack.state`, stack.state, 'but a live edit needs a frame in shared memory')
+}
+
 /** The image of a frame that is built from nothing: its fsave header ends where the area begins. */
 const builtImage = (load: Uint8Array, abi: Abi, layout: Layout): PlacedImage => {
   const { fsave, fpstate } = buildFpstate(layout, new XsaveImage(load, layout), abi)
@@ -201,6 +213,30 @@ const builtImage = (load: Uint8Array, abi: Abi, layout: Layout): PlacedImage => 
   if (fsave !== null) bytes.set(fsave, builtPrefix - fsave.length)
   bytes.set(fpstate, builtPrefix)
   return new PlacedImage(bytes)
+}
+
+const repeatableRaises: ReadonlySet<Raise> = new Set(['tgkill', 'tgkill32', 'fake'])
+const repeatablePages: ReadonlySet<PageState> = new Set(['evicted', 'contended'])
+const repeatableStacks: ReadonlySet<StackState> = new Set(['plain', 'readonly', 'unreadable', 'closed-key'])
+
+/** Refuses what happens once in a fork: siblings and timers that raise, pages that stay as they have become. */
+export const checkRepeatable = ({ raise, stack, edit }: PreparedRequest, field = 'request'): void => {
+  if (!repeatableRaises.has(raise))
+    throw outOfRange(
+      `${field}.raise`,
+      raise,
+      `but what is repeated is raised by ${[...repeatableRaises].join(' ')}`,
+    )
+  if (stack !== null && !repeatableStacks.has(stack.state))
+    throw outOfRange(`${field}.stack.state`, stack.state, 'but a stack is so for the first frame only')
+  for (const op of edit.primitives) {
+    if (op.code === 'pages' && !repeatablePages.has(op.state))
+      throw outOfRange(
+        `${field}.edit`,
+        op.state,
+        'but pages stay so: only evicted and contended can be repeated',
+      )
+  }
 }
 
 const siblingRaises: ReadonlySet<Raise> = new Set(['blocked', 'ipi'])
@@ -227,6 +263,7 @@ export const prepareRequest = (
   if (noCode32 !== null) throw outOfRange(`${field}.raise`, raise, `but ${noCode32}`)
   const stack = checkStack(`${field}.stack`, record.stack, context.stackBytes)
   checkTogether(field, raise, stack, !layout.xsave)
+  checkLiveStack(field, edit, stack)
   const image = (name: 'load' | 'poison' | 'sibling', otherwise: () => PlacedImage): PlacedImage =>
     record[name] === undefined
       ? otherwise()
@@ -240,7 +277,10 @@ export const prepareRequest = (
     abi,
   )
   const load = image('load', () => context.initLoad)
-  const isolated = compiled.isolated || stack !== null || raise === 'timer' || siblingRaises.has(raise)
+  const shadowStack =
+    record.shadowStack === undefined ? false : checkBoolean(`${field}.shadowStack`, record.shadowStack)
+  const isolated =
+    compiled.isolated || stack !== null || shadowStack || raise === 'timer' || siblingRaises.has(raise)
   return new PreparedRequest({
     session: context.session,
     abi,
@@ -253,5 +293,6 @@ export const prepareRequest = (
     edit: compiled,
     live,
     isolated,
+    shadowStack,
   })
 }

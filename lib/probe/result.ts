@@ -27,6 +27,9 @@ const signalNames = new Map(
 /** A signal's name, `SIGSEGV`; one without a name is `signal 33`. */
 export const signalName = (number: number): string => signalNames.get(number) ?? `signal ${number}`
 
+/** How far from the arena a pointer may lead and still be told by the distance. */
+const nearBytes = 1n << 28n
+
 // Differing bytes are told in runs; two runs closer than this are one.
 const runGap = 8
 
@@ -46,8 +49,8 @@ export const differingRuns = (from: Uint8Array, to: Uint8Array): { at: number; b
 const moveTo = (at: number, spareBytes: number, written: Uint8Array): EditOp =>
   spareBytes - at < written.length ? { op: 'move', guardAt: spareBytes - at } : { op: 'move', at }
 
-/** The images of a probe whose handler ran. All that the getters return are copies. */
-abstract class Recorded {
+/** The frames of a probe whose handler ran. All that the getters return are copies. */
+export abstract class Recorded {
   readonly layout: Layout
   readonly #request: PreparedRequest
   readonly #store: RecordStore
@@ -95,20 +98,12 @@ abstract class Recorded {
     return this.#frame('sent')
   }
 
-  /** What the registers held after the return. After a signal: what the kernel left in them. */
-  get after(): XsaveImage {
-    return new XsaveImage(this.#after().slice(), this.layout)
-  }
-
-  protected outcome(): RawOutcome {
-    return this.#store.outcome(this.#slot)
-  }
-
-  #after(): Uint8Array {
+  /** The registers as they were saved at the end, where they lie. */
+  protected savedBytes(): Uint8Array {
     return this.#store.after(this.#slot, this.layout.size)
   }
 
-  #origins(): Origins {
+  protected origins(): Origins {
     return {
       sent: restorable(this.#parts('sent')),
       loaded: this.#request.load.bytes,
@@ -116,18 +111,8 @@ abstract class Recorded {
     }
   }
 
-  /**
-   * Every explanation of a component's bytes after the return: from the frame as sent, the init value, kept
-   * from before the return, or as it was when the signal hit. More than one may hold.
-   * @throws RangeError when the layout lacks the component
-   */
-  state(name: ComponentName): Explanation {
-    return explain(this.#after(), this.#origins(), this.layout, name)
-  }
-
-  /** The same of MXCSR, which belongs to no component. */
-  mxcsrState(): Explanation {
-    return explainMxcsr(this.#after(), this.#origins())
+  protected outcome(): RawOutcome {
+    return this.#store.outcome(this.#slot)
   }
 
   /** Where the fpstate was sent from, and whether the frame's pointer led there. */
@@ -163,8 +148,8 @@ abstract class Recorded {
     const { fsaveSize } = frameShape(this.#request.abi)
     const distance = BigInt.asIntN(64, sentPointer - description.base - BigInt(sentFpstate))
     if (distance === 0n) return []
-    // Near means relative: addresses of the arena change from one process to the next.
-    if (distance > -(1n << 31n) && distance < 1n << 31n) return [{ op: 'pointer', by: Number(distance) }]
+    // Near means relative: addresses of the arena change from one process to the next. It lies low, but NULL is far.
+    if (distance > -nearBytes && distance < nearBytes) return [{ op: 'pointer', by: Number(distance) }]
     return [{ op: 'pointer', address: BigInt.asUintN(64, sentPointer - BigInt(fsaveSize)) }]
   }
 
@@ -204,8 +189,30 @@ abstract class Recorded {
   }
 }
 
+/** A probe after which the registers could be saved. */
+export abstract class Saved extends Recorded {
+  /** What the registers held after the return. After a signal: what the kernel left in them. */
+  get after(): XsaveImage {
+    return new XsaveImage(this.savedBytes().slice(), this.layout)
+  }
+
+  /**
+   * Every explanation of a component's bytes after the return: from the frame as sent, the init value, kept
+   * from before the return, or as it was when the signal hit. More than one may hold.
+   * @throws RangeError when the layout lacks the component
+   */
+  state(name: ComponentName): Explanation {
+    return explain(this.savedBytes(), this.origins(), this.layout, name)
+  }
+
+  /** The same of MXCSR, which belongs to no component. */
+  mxcsrState(): Explanation {
+    return explainMxcsr(this.savedBytes(), this.origins())
+  }
+}
+
 /** The frame went back, and the kernel took it: in full, in part, or as it does without a word. */
-export class Returned extends Recorded {
+export class Returned extends Saved {
   readonly kind = 'returned'
 }
 
@@ -218,7 +225,12 @@ export interface SignalInfo {
   readonly siAddr: bigint
 }
 
-const errnoNames = new Map(Object.entries(osConstants.errno).map(([name, number]) => [number, name]))
+// EAGAIN and EWOULDBLOCK are one number: the first is the one in use.
+const errnoNames = new Map(
+  Object.entries(osConstants.errno)
+    .map(([name, number]) => [number, name] as const)
+    .reverse(),
+)
 
 /** An errno's name, `ENOMEM`. */
 export const errnoName = (number: number): string => errnoNames.get(number) ?? `errno ${number}`
@@ -230,22 +242,11 @@ export const signalInfo = ({ signal, siCode, siAddr }: RawOutcome): SignalInfo =
   siAddr,
 })
 
-/** The kernel answered the return with a signal, or what the frame led to did (`after`). */
-export class Signalled extends Recorded implements SignalInfo {
+/** The kernel answered the return with a signal. The process survived it. */
+export class Signalled extends Saved implements SignalInfo {
   readonly kind = 'signal'
-  readonly where: 'sigreturn' | 'after'
+  readonly where = 'sigreturn'
   #info: SignalInfo | undefined
-
-  constructor(
-    layout: Layout,
-    request: PreparedRequest,
-    store: RecordStore,
-    slot: number,
-    where: 'sigreturn' | 'after' = 'sigreturn',
-  ) {
-    super(layout, request, store, slot)
-    this.where = where
-  }
 
   #read(): SignalInfo {
     this.#info ??= signalInfo(this.outcome())
@@ -262,6 +263,40 @@ export class Signalled extends Recorded implements SignalInfo {
 
   get siAddr(): bigint {
     return this.#read().siAddr
+  }
+}
+
+/** The kernel took the frame; where it led, a signal hit. The registers could not be saved there. */
+export class Astray extends Recorded implements SignalInfo {
+  readonly kind = 'signal'
+  readonly where = 'after'
+
+  get signal(): string {
+    return signalInfo(this.outcome()).signal
+  }
+
+  get siCode(): number {
+    return this.outcome().siCode
+  }
+
+  get siAddr(): bigint {
+    return this.outcome().siAddr
+  }
+}
+
+/** The fork that a probe ran in did not survive the return of its frame. */
+export class Killed extends Recorded implements Died {
+  readonly kind = 'died'
+  readonly where = 'sigreturn'
+
+  get signal(): string | null {
+    const { signal } = this.outcome()
+    return signal === 0 ? null : signalName(signal)
+  }
+
+  get code(): number | null {
+    const { signal, siCode } = this.outcome()
+    return signal === 0 ? siCode : null
   }
 }
 
@@ -303,4 +338,4 @@ export interface Refused {
   readonly errno: string
 }
 
-export type Seen = Returned | Signalled | Unraised | Died | TimedOut | Stuck | Refused
+export type Seen = Returned | Signalled | Astray | Unraised | Killed | Died | TimedOut | Stuck | Refused

@@ -4,7 +4,7 @@
  * it, and replaced.
  */
 import { checkBoolean, checkInteger, checkRecord, outOfRange, wrongType } from '../errors.ts'
-import { type Abi, type FrameShape, frameShape } from '../frame/abi.ts'
+import { type Abi, checkAbi, type FrameShape, frameShape } from '../frame/abi.ts'
 import type { EditLimits } from '../frame/edit.ts'
 import { magic1, magic2Size } from '../frame/format.ts'
 import { LiveFrame, type LivePlace } from '../frame/live.ts'
@@ -25,6 +25,7 @@ import {
   type RunContext,
 } from './process.ts'
 import {
+  checkRepeatable,
   type DataRequest,
   type LiveEdit,
   PlacedImage,
@@ -33,7 +34,16 @@ import {
   prepareRequest,
   type RequestContext,
 } from './request.ts'
-import { errnoName, Returned, type Seen, Signalled, signalInfo, signalName } from './result.ts'
+import {
+  Astray,
+  errnoName,
+  Killed,
+  Returned,
+  type Seen,
+  Signalled,
+  signalInfo,
+  signalName,
+} from './result.ts'
 
 export interface OpenOptions {
   /**
@@ -115,6 +125,7 @@ export class Probe {
   readonly limits: EditLimits
   readonly #permissions: bigint
   readonly #ia32Lack: string | null
+  readonly #x32Lack: string | null
   readonly #context: RunContext
   readonly #requests: RequestContext
   #process: ProbeProcess | null = null
@@ -137,6 +148,7 @@ export class Probe {
     const frameBytes = this.layout.xsave ? this.layout.size + magic2Size : legacySize
     this.limits = this.#process.arena.limits(frameBytes)
     this.#ia32Lack = this.#process.arena.description.ia32Lack
+    this.#x32Lack = this.#process.arena.description.x32Lack
     const { stackBytes, headroom } = this.#process.arena.description
     this.#context = { rfbm: this.layout.features, frameBytes, timeoutMs, pin }
     const pool = Array.from(
@@ -206,7 +218,9 @@ export class Probe {
 
   /** Why this session has no frames of an ABI, or null where it has them. */
   lack(abi: Abi): string | null {
-    return abi === 'x86_64' ? null : this.#ia32Lack
+    const known = checkAbi('abi', abi)
+    if (known === 'x32') return this.#x32Lack
+    return known === 'x86_64' ? null : this.#ia32Lack
   }
 
   /** Process id of the probe process; changes when it had to be replaced. */
@@ -244,11 +258,12 @@ export class Probe {
     const outcome = chunk.store.outcome(slot)
     switch (ending) {
       case 'signal':
-        if (where === 'sigreturn' || where === 'after')
-          return new Signalled(this.layout, request, chunk.store, slot, where)
+        if (where === 'sigreturn') return new Signalled(this.layout, request, chunk.store, slot)
+        if (where === 'after') return new Astray(this.layout, request, chunk.store, slot)
         if (where !== undefined) return { kind: 'signal', where, ...signalInfo(outcome) }
         break
       case 'died': {
+        if (where === 'sigreturn') return new Killed(this.layout, request, chunk.store, slot)
         const { signal, siCode } = outcome
         const named = signal === 0 ? null : signalName(signal)
         return { kind: 'died', where: where ?? null, signal: named, code: signal === 0 ? siCode : null }
@@ -483,7 +498,19 @@ export class Probe {
     const one = prepareRequest(request, this.#requests)
     if (one.live !== null)
       throw wrongType('request.edit', one.live, 'data: a callback cannot be repeated in a fork')
-    return this.#ready().repeat(one, checkInteger('tries', tries, 2, 10_000_000), this.#context)
+    checkRepeatable(one)
+    checkInteger('tries', tries, 2, 10_000_000)
+    return this.#use(process => process.repeat(one, tries, this.#context))
+  }
+
+  /** For what has no result of its own that could tell of a process that was lost: the next one takes its place. */
+  #use<T>(use: (process: ProbeProcess) => T): T {
+    const process = this.#ready()
+    try {
+      return use(process)
+    } finally {
+      if (process.lost && this.#process === process) this.#forget().end()
+    }
   }
 
   /**
@@ -495,14 +522,13 @@ export class Probe {
     images: readonly XsaveImage[],
     rounds: number,
   ): { readonly after: readonly XsaveImage[]; readonly switches: number } | null {
+    if (!Array.isArray(images)) throw wrongType('images', images, 'an array of images')
     checkInteger('images.length', images.length, 2, mostThreads)
     const prepared = images.map((image, i) => prepareRequest({ load: image }, this.#requests, `images[${i}]`))
-    const done = this.#ready().switches(
-      prepared.map(({ load }) => load.bytes),
-      checkInteger('rounds', rounds, 1, 10_000_000),
-      prepareRequest({}, this.#requests),
-      this.#context,
-    )
+    checkInteger('rounds', rounds, 1, 10_000_000)
+    const loads = prepared.map(({ load }) => load.bytes)
+    const init = prepareRequest({}, this.#requests)
+    const done = this.#use(process => process.switches(loads, rounds, init, this.#context))
     if (done === null) return null
     return { ...done, after: done.after.map(bytes => new XsaveImage(bytes, this.layout)) }
   }
@@ -513,7 +539,8 @@ export class Probe {
    */
   plainLoop(request: PreparedRequest, count: number, bad: boolean): number | null {
     checkInteger('count', count, 1, 10_000_000)
-    return this.#ready().plainLoop(prepareRequest(request, this.#requests), count, bad, this.#context)
+    const one = prepareRequest(request, this.#requests)
+    return this.#use(process => process.plainLoop(one, count, bad, this.#context))
   }
 
   /** Lets go of the CPU that `pin` keeps, until the next probe. */

@@ -96,7 +96,10 @@ export const plainKernel = (kernel: KernelResult | null): KernelResult | null =>
 
 const plainCase = (one: CaseResult): CaseResult => ({
   ...pick(one, caseKeys),
-  repro: one.repro === null ? null : pick(one.repro, { seed: true, edit: true, abi: true, raise: true, stack: true }),
+  repro:
+    one.repro === null
+      ? null
+      : pick(one.repro, { seed: true, edit: true, abi: true, raise: true, stack: true }),
 })
 
 /** Any plain value as JSON text for people and machines: two spaces, a newline at the end. */

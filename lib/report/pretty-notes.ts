@@ -71,11 +71,19 @@ const notesOf = (cases: readonly CaseResult[]): Note[] => {
   ]
 }
 
+/** What passed and was counted or measured on the way. */
+const toldLines = (cases: readonly CaseResult[], style: Style): string[] =>
+  cases
+    .filter(({ verdict, rules }) => verdict === 'pass' && rules.some(id => ruleOf(id).tells === true))
+    .flatMap(({ id, observed }) =>
+      labelled('seen   ', oneLine(`${id}: ${observed}`), style, undefined, style.colors.dim),
+    )
+
 /** One line for each note, the counts under one another. */
 export const noteLines = (cases: readonly CaseResult[], style: Style): string[] => {
   const notes = notesOf(cases)
   const width = Math.max(0, ...notes.map(({ count }) => String(count).length))
-  return notes.flatMap(({ label, count, text }) =>
+  const counted = notes.flatMap(({ label, count, text }) =>
     labelled(
       `${label.padEnd(5)}  ${padStart(String(count), width)} × `,
       text,
@@ -84,4 +92,5 @@ export const noteLines = (cases: readonly CaseResult[], style: Style): string[] 
       label === 'xfail' ? style.colors.cyan : style.colors.dim,
     ),
   )
+  return [...counted, ...toldLines(cases, style)]
 }

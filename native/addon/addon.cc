@@ -24,6 +24,7 @@ Napi::Object arenaNumbers(Napi::Env env) {
   set("recordHead", kRecordHead);
   set("requestLive", kRequestLive);
   set("requestIsolated", kRequestIsolated);
+  set("requestShadowStack", kRequestShadowStack);
   set("fsaveBytes", kFsaveBytes);
 #define FIELD(type, name) set(#type "." #name, offsetof(type, name))
 #define CODE(type, name, value) set(#type "." name, static_cast<size_t>(type::value))
@@ -42,6 +43,7 @@ Napi::Object arenaNumbers(Napi::Env env) {
   CODE(Abi, "x86_64", kX86_64);
   CODE(Abi, "ia32-rt", kIa32Rt);
   CODE(Abi, "ia32", kIa32);
+  CODE(Abi, "x32", kX32);
   CODE(Raise, "tgkill", kTgkill);
   CODE(Raise, "tgkill32", kTgkill32);
   CODE(Raise, "blocked", kBlocked);
@@ -69,6 +71,7 @@ Napi::Object arenaNumbers(Napi::Env env) {
   CODE(Refusal, "other CPU", kOtherCpu);
   CODE(Refusal, "pages", kPages);
   CODE(Refusal, "fork", kFork);
+  CODE(Refusal, "shadow stack", kShadowStack);
   CODE(RequestKind, "probe", kProbe);
   CODE(RequestKind, "plainLoop", kPlainLoop);
   CODE(RequestKind, "switch", kSwitch);

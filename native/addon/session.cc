@@ -201,6 +201,7 @@ Napi::Value Session::describe(const Napi::CallbackInfo& info) {
   result.Set("base", Napi::BigInt::New(env, control.base));
   result.Set("permitted", Napi::BigInt::New(env, control.permitted));
   result.Set("ia32Lack", ia32Lack(env, control));
+  result.Set("x32Lack", control.x32Error == 0 ? env.Null() : Napi::String::New(env, "this kernel has no x32 ABI"));
   const auto number = [&](const char* name, uint32_t value) { result.Set(name, Napi::Number::New(env, value)); };
   number("stack", control.stack);
   number("stackBytes", control.stackBytes);

@@ -13,6 +13,7 @@
 #include "probe/frame_shape.h"
 #include "probe/ia32.h"
 #include "probe/state.h"
+#include "probe/x32.h"
 
 namespace sigframe {
 namespace {
@@ -41,6 +42,9 @@ void setDefaultAction(int signal) {
 
 int installProbeActions(unsigned long flags) {
   if (int error = install(shapeOf(Abi::kX86_64).signal, sigframe_entry64, SA_SIGINFO | flags)) return error;
+  if (g.control->x32Error == 0) {
+    if (int error = installX32(shapeOf(Abi::kX32).signal, sigframe_entry64, SA_SIGINFO | flags)) return error;
+  }
   if (g.control->ia32Error != 0) return 0;
   if (int error = installIa32(shapeOf(Abi::kIa32Rt).signal, sigframe_entry32_rt, SA_SIGINFO | flags)) return error;
   return installIa32(shapeOf(Abi::kIa32).signal, sigframe_entry32, flags);

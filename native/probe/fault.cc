@@ -32,11 +32,13 @@ Where whereOf(Phase phase, uintptr_t rip) {
 
 /** A frame may have brought segments with which no user code can go on: in a fork that ends, ours will do. */
 void mendSegments(ucontext_t* context) {
-  constexpr greg_t kUserCs = 0x33, kUserDs = 0x2b;  // arch/x86/include/asm/segment.h
+  // arch/x86/include/asm/segment.h
+  constexpr greg_t kUser32Cs = 0x23, kUserCs = 0x33, kUserDs = 0x2b;
   constexpr greg_t kSelector = 0xffff;
   auto& registers = context->uc_mcontext.gregs;
-  if (registers[REG_RIP] == reinterpret_cast<greg_t>(sigframe_fire32_raised)) return;
-  registers[REG_CSGSFS] = (registers[REG_CSGSFS] & (kSelector << 16 | kSelector << 32)) | kUserCs | kUserDs << 48;
+  const bool code32 = registers[REG_RIP] == reinterpret_cast<greg_t>(sigframe_fire32_raised);
+  registers[REG_CSGSFS] = (registers[REG_CSGSFS] & (kSelector << 16 | kSelector << 32)) |
+                          (code32 ? kUser32Cs : kUserCs) | kUserDs << 48;
 }
 
 void dieOf(int signal) {

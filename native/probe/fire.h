@@ -58,6 +58,7 @@ void sigframe_plain_entry64(int);
 void sigframe_entry32_rt(int);  // 32-bit code
 void sigframe_entry32(int);     // 32-bit code
 void sigframe_restorer64();
+void sigframe_restorer_x32();
 
 /** Called by the entries with the frame's address, on a stack of their own. */
 void sigframe_on_signal(uintptr_t frame);

@@ -143,4 +143,13 @@ sigframe_restorer64:
         ud2
         .size   sigframe_restorer64, .-sigframe_restorer64
 
+        .globl  sigframe_restorer_x32
+        .hidden sigframe_restorer_x32
+        .type   sigframe_restorer_x32, @function
+sigframe_restorer_x32:
+        movl    $0x40000201, %eax       // rt_sigreturn, asm/unistd_x32.h
+        syscall
+        ud2
+        .size   sigframe_restorer_x32, .-sigframe_restorer_x32
+
         .section .note.GNU-stack, "", @progbits

@@ -23,9 +23,12 @@ constexpr FrameShape kFrameShapes[] = {
     {kHeadBytes, kHeadBytes, 232, 8, 0, SIGUSR1},
     {kHeadBytesIa32Rt, kHeadBytesIa32Rt, 240, 4, kFsaveBytes, SIGIO},
     {kHeadBytesIa32, 732, 84, 4, kFsaveBytes, SIGPWR},
+    {kHeadBytesX32, kHeadBytesX32, 216, 8, 0, SIGURG},
 };
 
-constexpr bool knownAbi(Abi abi) { return static_cast<uint32_t>(abi) <= static_cast<uint32_t>(Abi::kIa32); }
+constexpr bool knownAbi(Abi abi) { return static_cast<uint32_t>(abi) <= static_cast<uint32_t>(Abi::kX32); }
+/** Whether its handlers are entered in 32-bit code. */
+constexpr bool isIa32(Abi abi) { return abi == Abi::kIa32Rt || abi == Abi::kIa32; }
 constexpr const FrameShape& shapeOf(Abi abi) { return kFrameShapes[static_cast<uint32_t>(abi)]; }
 
 }  // namespace sigframe

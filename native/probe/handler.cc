@@ -12,7 +12,7 @@ namespace sigframe {
 namespace {
 
 // A record's head must leave room for the fsave header, which ends where the area begins.
-static_assert(kHeadBytes <= kRecordHead && kHeadBytesIa32Rt + kFsaveBytes <= kRecordHead &&
+static_assert(kHeadBytes <= kRecordHead && kHeadBytesX32 <= kRecordHead && kHeadBytesIa32Rt + kFsaveBytes <= kRecordHead &&
               kHeadBytesIa32 + kFsaveBytes <= kRecordHead);
 
 void record(uint32_t at, const Frame& frame, uint32_t length) {

@@ -19,12 +19,29 @@
 namespace sigframe {
 namespace {
 
+/**
+ * arch_prctl(ARCH_SHSTK_ENABLE, ARCH_SHSTK_SHSTK), since Linux 6.6: Documentation/arch/x86/shstk.rst. Inlined, as
+ * whoever calls it: a function that was entered before has no return address on the new stack.
+ */
+__attribute__((always_inline)) inline long enableShadowStack() {
+  constexpr long kEnable = 0x5001, kShadowStack = 1;
+  long result;
+  asm volatile("syscall"
+               : "=a"(result)
+               : "0"(static_cast<long>(SYS_arch_prctl)), "D"(kEnable), "S"(kShadowStack)
+               : "rcx", "r11", "memory");
+  return result;
+}
+
 [[noreturn]] void probeAndEnd(pid_t parent) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != parent) quit(0);
   g.isolated = true;
   sigframe_fire.tgid = static_cast<uint32_t>(getpid());
   sigframe_fire.tid = static_cast<uint32_t>(syscall(SYS_gettid));
+  if (g.request->flags & kRequestShadowStack) {
+    if (const long error = enableShadowStack()) refuse(Refusal::kShadowStack, static_cast<int>(-error));
+  }
   runProbe();
   quit(0);
 }
@@ -35,10 +52,16 @@ bool waitForEnd(pid_t pid, uint32_t timeoutMs) {
   if (fd < 0) return true;
   pollfd poller{static_cast<int>(fd), POLLIN, 0};
   const timespec timeout{static_cast<time_t>(timeoutMs / 1000), static_cast<long>(timeoutMs % 1000) * 1000000};
+  // The time that Node takes for a live edit is not the fork's.
+  const auto isNodesTurn = [] {
+    return g.control->live.load(std::memory_order_acquire) == static_cast<uint32_t>(Live::kFrameReady);
+  };
   int ready;
+  bool wasNodesTurn;
   do {
+    wasNodesTurn = isNodesTurn();
     ready = ppoll(&poller, 1, &timeout, nullptr);
-  } while (ready < 0 && errno == EINTR);
+  } while (ready < 0 ? errno == EINTR : ready == 0 && (wasNodesTurn || isNodesTurn()));
   close(static_cast<int>(fd));
   return ready != 0;
 }
@@ -92,6 +115,8 @@ void runIsolated() {
   siginfo_t info{};
   while (waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED) != 0 && errno == EINTR) {
   }
+  // A frame that waited in it waits no more.
+  g.control->live.store(static_cast<uint32_t>(Live::kNone), std::memory_order_release);
   if (ended) return tellEnd(info);
   outcome.where = whereDied();
   outcome.ending = Ending::kTimeout;

@@ -18,6 +18,7 @@
 #include "probe/fire.h"
 #include "probe/ia32.h"
 #include "probe/state.h"
+#include "probe/x32.h"
 #include "shared/futex.h"
 
 namespace sigframe {
@@ -129,6 +130,8 @@ int main() {
   if (int error = installAlternateStack(control)) failStart(Stage::kSignals, error);
   if (int error = askPermissions(control)) failStart(Stage::kPermission, error);
   keepThreadPointer();
+  // A frame of either restores 32 bits of the alternate stack's address, so both need it below 4 GiB.
+  control.x32Error = askX32();
   askIa32(control);
   if (int error = installActions()) failStart(Stage::kSignals, error);
   sigframe_handler_stack = reinterpret_cast<uint64_t>(handlerStack + sizeof handlerStack);

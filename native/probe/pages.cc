@@ -25,8 +25,9 @@ struct Pages {
   size_t bytes;
 };
 
-Pages contended{nullptr, 0};
-volatile bool contending = false;
+constexpr int kMostContended = 8;
+Pages contended[kMostContended];
+volatile int contendedCount = 0;
 constexpr uint32_t kMostEvictions = 100000000;  // the fork that it happens in ends long before
 
 /** The pages that hold the operation's bytes. */
@@ -60,23 +61,33 @@ void protect(const Pages& pages, int protection) {
 /** The sibling of a contended page: what it evicts, the next touch brings back. */
 void evictOverAndOver() {
   for (uint32_t i = 0; i < kMostEvictions; i++) {
-    if (contending) madvise(contended.start, contended.bytes, MADV_DONTNEED);
-    else sched_yield();
+    const int count = contendedCount;
+    for (int j = 0; j < count; j++) madvise(contended[j].start, contended[j].bytes, MADV_DONTNEED);
+    if (count == 0) sched_yield();
   }
+}
+
+void contend(const Pages& pages) {
+  const int count = contendedCount;
+  if (count == kMostContended) refuse(Refusal::kPages, ENOSPC);
+  contended[count] = pages;
+  contendedCount = count + 1;
 }
 
 }  // namespace
 
 void preparePages() {
+  bool contends = false;
   const Op* op = reinterpret_cast<const Op*>(g.arena + g.request->ops);
   for (const Op* end = op + g.request->opCount; op != end; ++op) {
     if (op->code != OpCode::kPages) continue;
     if (op->value == static_cast<uint64_t>(PageState::kLate)) startServer();
-    if (op->value == static_cast<uint64_t>(PageState::kContended)) startSibling(Beside::kOtherCpu, evictOverAndOver);
+    if (op->value == static_cast<uint64_t>(PageState::kContended)) contends = true;
   }
+  if (contends) startSibling(Beside::kOtherCpu, evictOverAndOver);
 }
 
-void settlePages() { contending = false; }
+void settlePages() { contendedCount = 0; }
 
 void applyPageOps(const Frame& frame) {
   const Op* op = reinterpret_cast<const Op*>(g.arena + g.request->ops);
@@ -89,10 +100,7 @@ void applyPageOps(const Frame& frame) {
       case PageState::kUnreadable: protect(pages, PROT_NONE); break;
       case PageState::kHole: punchHole(pages); break;
       case PageState::kLate: serveLate(pages.start, pages.bytes, pages.start); break;
-      case PageState::kContended:
-        contended = pages;
-        contending = true;
-        break;
+      case PageState::kContended: contend(pages); break;
       default: quit(84);
     }
   }

@@ -19,8 +19,13 @@ constexpr size_t kXsaveHeaderBytes = 64;
 
 bool imageInArena(uint64_t offset) { return offset % 64 == 0 && inArena(offset, kXsaveHeader + kXsaveHeaderBytes); }
 
+bool hasAbi(Abi abi) {
+  if (isIa32(abi)) return g.control->ia32Error == 0;
+  return abi != Abi::kX32 || g.control->x32Error == 0;
+}
+
 bool wellFormed(const Request& request) {
-  return knownAbi(request.abi) && (request.abi == Abi::kX86_64 || g.control->ia32Error == 0) &&
+  return knownAbi(request.abi) && hasAbi(request.abi) &&
          imageInArena(request.load) && imageInArena(request.poison) && imageInArena(request.after) &&
          (request.sibling == 0 || imageInArena(request.sibling)) &&
          inArena(request.ops, uint64_t{request.opCount} * sizeof(Op)) &&
@@ -56,7 +61,7 @@ void fireOnce(Fire& fire, const Request& request) {
   }
   sigframe_fire64(&fire);
   setPhase(Phase::kIdle);
-  if (request.abi != Abi::kX86_64) restoreThreadPointer();
+  if (isIa32(request.abi)) restoreThreadPointer();
 }
 
 /** The same frame many times over: counted, the last one recorded. */

@@ -22,19 +22,26 @@ constexpr uint32_t kYields = 200000;     // a sibling's patience, in turns given
 constexpr uint32_t kSpins = 2000000;     // some 30 ms of pause instructions
 constexpr long kSleepLimit = 100000000;  // ns: a probe whose signal came too early must not sleep for ever
 
-cpu_set_t siblingCpus;
-void (*siblingMain)();
+struct Sibling {
+  cpu_set_t cpus;
+  void (*main)();
+};
+// One that raises, one that serves page faults, one that evicts: each kind once.
+constexpr int kMostSiblings = 3;
+Sibling siblings[kMostSiblings];
+int siblingCount = 0;
 timer_t timer;
 timespec sleepLimit{0, kSleepLimit};
 
-void* runSibling(void*) {
-  sched_setaffinity(0, sizeof siblingCpus, &siblingCpus);
-  siblingMain();
+void* runSibling(void* opaque) {
+  const auto& sibling = *static_cast<const Sibling*>(opaque);
+  sched_setaffinity(0, sizeof sibling.cpus, &sibling.cpus);
+  sibling.main();
   return nullptr;
 }
 
 /** Keeps this thread on its CPU; the sibling's CPU is found among all that the process may have. */
-void chooseCpus(Beside where) {
+cpu_set_t chooseCpus(Beside where) {
   cpu_set_t all, here;
   // Whoever keeps us on one CPU did so for speed: the kernel leaves out what is not ours.
   for (int i = 0; i < CPU_SETSIZE; i++) CPU_SET(i, &all);
@@ -45,11 +52,10 @@ void chooseCpus(Beside where) {
   CPU_ZERO(&here);
   CPU_SET(cpu, &here);
   if (sched_setaffinity(0, sizeof here, &here) != 0) refuse(Refusal::kOtherCpu, errno);
-  siblingCpus = here;
-  if (where == Beside::kSameCpu) return;
+  if (where == Beside::kSameCpu) return here;
   CPU_CLR(cpu, &all);
   if (CPU_COUNT(&all) == 0) refuse(Refusal::kOtherCpu, ENODEV);
-  siblingCpus = all;
+  return all;
 }
 
 bool waitArmed() {
@@ -101,10 +107,11 @@ void loadSibling() {
 }
 
 void startSibling(Beside where, void (*main)()) {
-  chooseCpus(where);
-  siblingMain = main;
+  if (siblingCount == kMostSiblings) refuse(Refusal::kSibling, ENOSPC);
+  Sibling& sibling = siblings[siblingCount++];
+  sibling = Sibling{chooseCpus(where), main};
   pthread_t thread;
-  if (const int error = pthread_create(&thread, nullptr, runSibling, nullptr)) refuse(Refusal::kSibling, error);
+  if (const int error = pthread_create(&thread, nullptr, runSibling, &sibling)) refuse(Refusal::kSibling, error);
 }
 
 void prepareRaise(Raise raise) {

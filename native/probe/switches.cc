@@ -8,6 +8,7 @@
 
 #include "probe/fire.h"
 #include "probe/state.h"
+#include "shared/futex.h"
 
 namespace sigframe {
 namespace {
@@ -49,8 +50,26 @@ void yieldWith(const Turn& turn) {
       : "rax", "rcx", "rdx", "r11", "memory", "cc");
 }
 
+// The first must not be done before the last has begun.
+enum class Start : uint32_t { kWait = 0, kGo = 1, kGiveUp = 2 };
+std::atomic<uint32_t> start;
+
+Start waitForStart() {
+  for (;;) {
+    const uint32_t now = start.load(std::memory_order_acquire);
+    if (now != static_cast<uint32_t>(Start::kWait)) return static_cast<Start>(now);
+    futexWait(start, now, nullptr);
+  }
+}
+
+void tellStart(Start what, uint32_t threads) {
+  start.store(static_cast<uint32_t>(what), std::memory_order_release);
+  for (uint32_t i = 0; i < threads; i++) futexWake(start);
+}
+
 void* runTurn(void* opaque) {
   auto& turn = *static_cast<Turn*>(opaque);
+  if (waitForStart() != Start::kGo) return nullptr;
   fillBytes(turn.after + kXsaveHeader, 0, kXsaveHeaderBytes);
   yieldWith(turn);
   rusage usage{};
@@ -84,11 +103,13 @@ void runSwitches() {
   static Turn turns[kMostThreads];
   pthread_t threads[kMostThreads];
   uint32_t started = 0;
+  start.store(static_cast<uint32_t>(Start::kWait), std::memory_order_release);
   for (; started < request.threads; started++) {
     turns[started] = Turn{g.arena + request.load + started * request.stride,
                           g.arena + request.after + started * request.stride, request.rfbm, request.count, 0};
     if (pthread_create(&threads[started], nullptr, runTurn, &turns[started]) != 0) break;
   }
+  tellStart(started == request.threads ? Start::kGo : Start::kGiveUp, started);
   // The slowest tells how often the CPU changed hands at least.
   uint32_t least = ~0U;
   for (uint32_t i = 0; i < started; i++) {

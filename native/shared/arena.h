@@ -31,11 +31,13 @@ constexpr uint32_t kHeadBytesIa32Rt = 268;
 constexpr uint32_t kHeadBytesIa32 = 108;
 constexpr uint32_t kIa32FirstPart = 96;
 constexpr uint32_t kIa32SecondPart = 720;
+// struct rt_sigframe_x32: pretcode, struct ucontext_x32 with a 64-bit sigcontext, compat siginfo.
+constexpr uint32_t kHeadBytesX32 = 424;
 // The fsave header that lies right below the XSAVE area of a 32-bit frame: struct fregs_state.
 constexpr uint32_t kFsaveBytes = 112;
 
 /** Which frame the kernel writes: told by how the handler was registered. */
-enum class Abi : uint32_t { kX86_64 = 0, kIa32Rt = 1, kIa32 = 2 };
+enum class Abi : uint32_t { kX86_64 = 0, kIa32Rt = 1, kIa32 = 2, kX32 = 3 };
 
 /** How the signal comes. */
 enum class Raise : uint32_t {
@@ -82,6 +84,7 @@ enum class Ending : uint32_t {
 /** Which preparation failed. */
 enum class Refusal : int32_t {
   kSigaltstack = 1, kUserfaultfd = 2, kPkey = 3, kSibling = 4, kTimer = 5, kOtherCpu = 6, kPages = 7, kFork = 8,
+  kShadowStack = 9,
 };
 
 /** Where a signal hit the probe, or what it died of: `kAfter` is behind a sigreturn that went well. */
@@ -94,6 +97,7 @@ enum class Live : uint32_t { kNone = 0, kFrameReady = 1, kReplied = 2 };
 
 constexpr uint32_t kRequestLive = 1;      // stop in the handler and let Node edit the frame
 constexpr uint32_t kRequestIsolated = 2;  // in a throw-away fork
+constexpr uint32_t kRequestShadowStack = 4;  // in such a fork, with a shadow stack
 
 /** What an operation's offset counts from. */
 enum class Region : uint16_t { kArea = 0, kHead = 1, kFsave = 2 };
@@ -191,6 +195,7 @@ struct alignas(64) Control {
   uint64_t permitted;  // ARCH_GET_XCOMP_PERM; ~0 where the kernel has no such call
   int32_t ia32Error;   // 0: 32-bit frames can be had; else the errno of what they need, see Ia32Need
   uint32_t ia32Need;
+  int32_t x32Error;  // 0: x32 frames can be had; else errno
 
   alignas(64) std::atomic<uint32_t> submitted;  // requests handed over so far (mod 2^32); child's futex
   std::atomic<uint32_t> childIdle;

@@ -27,10 +27,19 @@ export const deliveryRules = [
     commit: '2beb4a53fc3f',
   },
   {
+    id: 'ia32-alternate-stack-is-not-overrun',
+    sentence: 'Nor is one by a 32-bit frame.',
+    status: 'since 6.2',
+    holds: 'undelivered',
+    before: ['restored'],
+    commit: '9c36e592b3f8',
+  },
+  {
     id: 'minsigstksz-is-enough',
     sentence: 'An alternate stack of AT_MINSIGSTKSZ bytes takes every frame of the task.',
     status: 'established',
     holds: 'as-stated',
+    tells: true,
     commit: '1c33bb050750',
   },
   {
@@ -69,6 +78,13 @@ export const deliveryRules = [
     status: 'established',
     holds: 'astray',
     commit: sigreturn,
+  },
+  {
+    id: 'shadow-stack-wants-a-token',
+    sentence: 'With a shadow stack, a return without the token that a delivery leaves there is a SIGSEGV.',
+    status: 'established',
+    holds: 'rejected',
+    commit: 'arch/x86/kernel/shstk.c, restore_signal_shadow_stack',
   },
   {
     id: 'frames-need-no-signal',

@@ -45,6 +45,7 @@ export const placeRules = [
       'A good frame whose page another CPU evicts during the return may be rejected by kernels that fault in more than it needs: counted, not judged.',
     status: 'established',
     holds: 'as-stated',
+    tells: true,
     commit: 'repaired by 3d69596c684b..391cac638edd',
   },
   {

@@ -56,12 +56,12 @@ export const registerRules = [
     commit: '70044df250d0, d10b554919d4',
   },
   {
-    id: 'ia32-rt-returns-from-closed-stacks',
-    sentence: 'A 32-bit RT frame returns from an alternate stack that its own PKRU closes.',
+    id: 'compat-rt-returns-from-closed-stacks',
+    sentence: 'A 32-bit RT frame, or an x32 one, returns from an alternate stack that its own PKRU closes.',
     status: 'proposed',
     holds: 'restored',
-    // The 32-bit return reads uc_stack behind the FPU state, so with the keys of the frame.
+    // Their returns read uc_stack behind the FPU state, so with the keys of the frame.
     before: ['undelivered', 'astray'],
-    commit: 'nobody’s so far: sys32_rt_sigreturn reads uc_stack once PKRU is restored',
+    commit: 'nobody’s so far: compat_restore_altstack comes once PKRU is restored',
   },
 ] as const satisfies readonly Rule[]

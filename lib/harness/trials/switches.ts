@@ -7,6 +7,7 @@ import type { CaseContext, TrialCase } from '../selftest.ts'
 
 const threads = 5
 const rounds = 100
+const leastSwitches = 3
 
 /** Every thread must have its own values at the end, and the CPU must have changed hands. */
 export const switchAmongThreads = (
@@ -18,8 +19,8 @@ export const switchAmongThreads = (
   )
   const done = probe.contextSwitches(images, rounds)
   if (done === null) return { unable: 'the threads could not be started' }
-  // Others on the machine may take a turn: half of them is far from none.
-  if (done.switches < rounds / 2)
+  // How often a yield changes hands is the scheduler's business; once could be the thread's own start.
+  if (done.switches < leastSwitches)
     return { unable: `the CPU changed hands ${done.switches} times in ${rounds} rounds` }
   const lost = done.after.flatMap((after, i) => {
     const before = (images[i] as (typeof images)[number]).bytes
