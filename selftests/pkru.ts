@@ -1,6 +1,7 @@
 import { freshValues } from '../lib/contract/frames.ts'
+import { ampleStack } from '../lib/harness/needs.ts'
 import { type CaseContext, selftest } from '../lib/harness/selftest.ts'
-import { keysAfter } from '../lib/harness/trials/keys.ts'
+import { keysAfter, keysOf } from '../lib/harness/trials/keys.ts'
 import type { XsaveImage } from '../lib/xstate/image.ts'
 import { randomImage } from '../lib/xstate/random.ts'
 
@@ -17,11 +18,6 @@ const pkruBit = 1n << 9n
 const needsKeys = ({ layout }: CaseContext): string | null =>
   layout.has('pkru') ? null : 'this task has no protection keys'
 
-const keysOf = (image: Pick<XsaveImage, 'component'>): number => {
-  const bytes = image.component('pkru')
-  return new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true)
-}
-
 /** A random image with these keys. */
 const withKeys =
   (keys: number, seedOffset = 0) =>
@@ -32,9 +28,6 @@ const withKeys =
   }
 
 const hex = (keys: number): string => `0x${keys.toString(16)}`
-
-const stackBytes = ({ layout, cpu }: CaseContext): number =>
-  Math.max(cpu.minSignalStack, 2 * layout.size) + 4096
 
 /** Protection keys, the component whose loss opens memory or closes it. */
 export default selftest('pkru', {
@@ -116,7 +109,7 @@ export default selftest('pkru', {
       load: withKeys(key1Closed),
       // Another key closed: open enough to read the frame, and unlike what FX-only leaves.
       poison: withKeys(key2Closed, 7),
-      stack: context => ({ bytes: stackBytes(context), state: 'closed-key' }),
+      stack: context => ({ bytes: ampleStack(context), state: 'closed-key' }),
       edit: () => [],
     },
   },

@@ -1,6 +1,6 @@
 import { isIa32 } from '../lib/frame/abi.ts'
 import type { EditOp } from '../lib/frame/edit.ts'
-import { ignoresMxcsr } from '../lib/harness/needs.ts'
+import { ampleStack, ignoresMxcsr } from '../lib/harness/needs.ts'
 import { type FrameCase, selftest } from '../lib/harness/selftest.ts'
 import type { Raise } from '../lib/probe/request.ts'
 import type { Recorded } from '../lib/probe/result.ts'
@@ -77,10 +77,7 @@ export default selftest('signal_sources', {
       rule: 'delivery-faults-pages-in',
       commit: 'd9c9ce34ed5c',
       reached: waited,
-      stack: ({ layout, cpu }) => ({
-        bytes: Math.max(cpu.minSignalStack, 2 * layout.size) + 4096,
-        state: 'late',
-      }),
+      stack: context => ({ bytes: ampleStack(context), state: 'late' }),
       edit: () => [],
     },
   },

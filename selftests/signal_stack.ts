@@ -1,5 +1,6 @@
 import { isIa32 } from '../lib/frame/abi.ts'
-import { type CaseContext, type FrameCase, selftest } from '../lib/harness/selftest.ts'
+import { ampleStack } from '../lib/harness/needs.ts'
+import { type FrameCase, selftest } from '../lib/harness/selftest.ts'
 import { deliverable, refusedBelow } from '../lib/harness/trials/stacks.ts'
 import type { StackState } from '../lib/probe/request.ts'
 
@@ -8,9 +9,6 @@ const copying = 'arch/x86/kernel/fpu/signal.c, copy_fpstate_to_sigframe'
 const resident = 'd9c9ce34ed5c'
 /** MINSIGSTKSZ of the uapi: the least that sigaltstack takes, whatever the frames need. */
 const minSigStkSz = 2048
-
-/** As much as any frame of the host needs, and a page more. */
-const enough = ({ layout, cpu }: CaseContext): number => Math.max(cpu.minSignalStack, 2 * layout.size) + 4096
 
 const ontoStack = (
   summary: string,
@@ -21,7 +19,7 @@ const ontoStack = (
   rule,
   commit,
   edit: () => [],
-  stack: context => ({ bytes: enough(context), state }),
+  stack: context => ({ bytes: ampleStack(context), state }),
 })
 
 const faultsIn = { rule: 'delivery-faults-pages-in', commit: resident } as const

@@ -1,6 +1,10 @@
 /** What cases need of a host, and how to say that it is not there. */
 import type { CaseContext } from './selftest.ts'
 
+/** Bytes of an alternate signal stack that any frame of the host fits, and a page more. */
+export const ampleStack = ({ layout, cpu }: CaseContext): number =>
+  Math.max(cpu.minSignalStack, 2 * layout.size) + 4096
+
 /** CPUID's name for QEMU's software emulation. */
 const tcg = 'TCGTCGTCGTCG'
 

@@ -1,12 +1,12 @@
 #include "probe/ia32.h"
 
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <csignal>
 
+#include "probe/arch_prctl.h"
 #include "probe/state.h"
 
 namespace sigframe {
@@ -36,15 +36,6 @@ struct CompatSigaction {
 CompatSigaction action;  // below 4 GiB, as everything that is linked into this process
 
 uint64_t threadPointer;
-
-long archPrctl(long code, uint64_t address) {
-  long result;
-  asm volatile("syscall"
-               : "=a"(result)
-               : "0"(static_cast<long>(SYS_arch_prctl)), "D"(code), "S"(address)
-               : "rcx", "r11", "memory");
-  return result;
-}
 
 }  // namespace
 

@@ -9,6 +9,7 @@
 #include <csignal>
 #include <ctime>
 
+#include "probe/arch_prctl.h"
 #include "probe/fire.h"
 #include "probe/state.h"
 
@@ -19,19 +20,9 @@
 namespace sigframe {
 namespace {
 
-/**
- * arch_prctl(ARCH_SHSTK_ENABLE, ARCH_SHSTK_SHSTK), since Linux 6.6: Documentation/arch/x86/shstk.rst. Inlined, as
- * whoever calls it: a function that was entered before has no return address on the new stack.
- */
-__attribute__((always_inline)) inline long enableShadowStack() {
-  constexpr long kEnable = 0x5001, kShadowStack = 1;
-  long result;
-  asm volatile("syscall"
-               : "=a"(result)
-               : "0"(static_cast<long>(SYS_arch_prctl)), "D"(kEnable), "S"(kShadowStack)
-               : "rcx", "r11", "memory");
-  return result;
-}
+// ARCH_SHSTK_ENABLE and ARCH_SHSTK_SHSTK, since Linux 6.6: Documentation/arch/x86/shstk.rst.
+constexpr long kShadowStackEnable = 0x5001;
+constexpr uint64_t kShadowStack = 1;
 
 [[noreturn]] void probeAndEnd(pid_t parent) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -40,7 +31,8 @@ __attribute__((always_inline)) inline long enableShadowStack() {
   sigframe_fire.tgid = static_cast<uint32_t>(getpid());
   sigframe_fire.tid = static_cast<uint32_t>(syscall(SYS_gettid));
   if (g.request->flags & kRequestShadowStack) {
-    if (const long error = enableShadowStack()) refuse(Refusal::kShadowStack, static_cast<int>(-error));
+    // Here, where nothing ever returns: functions that were entered before have no return address on the new stack.
+    if (const long error = archPrctl(kShadowStackEnable, kShadowStack)) refuse(Refusal::kShadowStack, static_cast<int>(-error));
   }
   runProbe();
   quit(0);
