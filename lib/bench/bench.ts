@@ -1,4 +1,4 @@
-/** `sigframe bench`: the engine against the plain loop, on this host, now. */
+/** `sigframe bench`: the engine against the plain loop and against itself, on this host, now. */
 import { availableParallelism, release } from 'node:os'
 import { open } from '../probe/session.ts'
 import { lanesOf, type Wanted } from './lanes.ts'
@@ -37,8 +37,8 @@ export const bench = async (
   const pinned = await open({ pin: true })
   try {
     const lanes = lanesOf(probe, pinned)
-    const weights = lanes.reduce((sum, { weight }) => sum + weight, 0)
-    const sliceMs = (seconds * 1000 * share) / (weights * rounds * 2)
+    const parts = lanes.reduce((sum, { weight, against }) => sum + weight * (1 + against.length), 0)
+    const sliceMs = (seconds * 1000 * share) / (parts * rounds)
     const measured = await measure(lanes, { rounds, sliceMs }, onStep)
     return {
       host: {

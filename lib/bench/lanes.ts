@@ -1,12 +1,21 @@
 /** What `sigframe bench` measures: each lane sends frames of one kind, and looks at what became of each. */
+import type { Abi } from '../frame/abi.ts'
 import type { LiveFrame } from '../frame/live.ts'
-import type { PreparedRequest } from '../probe/request.ts'
+import type { DataRequest, PreparedRequest } from '../probe/request.ts'
 import type { Seen } from '../probe/result.ts'
 import type { Probe } from '../probe/session.ts'
 import { randomImage } from '../xstate/random.ts'
 
-/** What is hoped for: a part of the plain loop's pace, or a pace. */
+/** What is hoped for: a part of the pace of what a lane is compared with first, or a pace. */
 export type Wanted = { readonly ratio: number } | { readonly perSecond: number }
+
+/** What a lane is compared with. */
+export interface Yardstick {
+  /** In a word or two. */
+  readonly name: string
+  /** Does as much as so many probes of the lane. @returns nanoseconds @throws BenchError */
+  readonly run: (count: number) => number | Promise<number>
+}
 
 export interface Lane {
   readonly name: string
@@ -15,8 +24,7 @@ export interface Lane {
   readonly weight: number
   /** Runs so many probes. @throws BenchError when one is not what is meant */
   readonly run: (count: number) => void | Promise<void>
-  /** Nanoseconds of the plain loop for as many. @throws BenchError */
-  readonly loop: (count: number) => number
+  readonly against: readonly [Yardstick, ...Yardstick[]]
 }
 
 /** A frame met another fate than meant: then what was measured is not what the lane says. */
@@ -84,40 +92,113 @@ const listOf = (request: PreparedRequest) => {
 
 const weightOf = (wanted: Wanted | null): number => (wanted === null ? 1 : 'ratio' in wanted ? 4 : 2)
 
+type Visitor = (seen: Seen) => void
+type Runner = (count: number, check: Visitor) => void | Promise<void>
+
+interface Checks {
+  readonly quick: Check
+  readonly thorough: Check
+}
+const good: Checks = { quick: isReturned, thorough: isRestored }
+
+const laneOf = (
+  name: string,
+  wanted: Wanted | null,
+  run: Runner,
+  against: Lane['against'],
+  { quick, thorough } = good,
+): Lane => {
+  const check = checking(name, quick, thorough)
+  return { name, wanted, weight: weightOf(wanted), run: count => run(count, check), against }
+}
+
+/** The plain loop with frames as this request's. */
+const plainLoop = (probe: Probe, request: PreparedRequest, bad = false): Yardstick => ({
+  name: 'plain',
+  run: count => {
+    const ns = probe.plainLoop(request, count, bad)
+    if (ns === null) throw new BenchError('bench: in the plain loop a frame met another fate than meant')
+    return ns
+  },
+})
+
+/** A lane as what others are compared with. */
+const yardstickOf = (name: string, lane: Lane): Yardstick => ({
+  name,
+  run: async count => {
+    const started = performance.now()
+    await lane.run(count)
+    return (performance.now() - started) * 1e6
+  },
+})
+
+const batched = (probe: Probe, request: PreparedRequest): Runner => {
+  const list = listOf(request)
+  return (count, check) => probe.runEach(list(count), check)
+}
+
+/** Frames of one ABI, in batches, as fast as may be. */
+const batchedLane = (
+  probe: Probe,
+  name: string,
+  request: DataRequest,
+  wanted: Wanted,
+  checks: Checks = good,
+): Lane => {
+  const prepared = probe.prepare(request)
+  const loop = plainLoop(probe, prepared, checks !== good)
+  return laneOf(name, wanted, batched(probe, prepared), [loop], checks)
+}
+
+/** 32-bit frames: what is wanted of them is a part of the pace of 64-bit ones. */
+const ia32Lane = (probe: Probe, abi: Abi, load: ReturnType<typeof randomImage>, good64: Lane): Lane => {
+  const request = probe.prepare({ abi, load })
+  return laneOf(`batched ${abi} frames`, { ratio: 0.8 }, batched(probe, request), [
+    yardstickOf('64-bit', good64),
+    plainLoop(probe, request),
+  ])
+}
+
+/** The direction flag: no code of ours could go on with it. */
+const df = 0x400
+
 /**
- * The lanes of a session. A host without XSAVE has no bad frame of this kind.
+ * The lanes of a session. A host without XSAVE has no bad frame of this kind, one without IA32 no 32-bit frames.
  * @param pinned a session that keeps this thread on its CPU from one probe to the next
  */
 export const lanesOf = (probe: Probe, pinned: Probe): Lane[] => {
   const { layout } = probe
   const load = randomImage(layout, { seed: 7 })
   const xfeatures = layout.features & 0x7n
-  const good = probe.prepare({ load })
+  const data = probe.prepare({ load })
+  const list = listOf(data)
   const edit = (frame: LiveFrame): void => {
     frame.sw.xfeatures = xfeatures
   }
   const live = probe.prepare({ load, edit })
   const livePinned = pinned.prepare({ load, edit })
-  const loopOf = (request: PreparedRequest, bad: boolean) => (count: number) => {
-    const ns = probe.plainLoop(request, count, bad)
-    if (ns === null) throw new BenchError('bench: in the plain loop a frame met another fate than meant')
-    return ns
-  }
-  const goodLoop = loopOf(good, false)
-  const goodList = listOf(good)
-  const lane = (
-    name: string,
-    wanted: Wanted | null,
-    run: (count: number, check: (seen: Seen) => void) => void | Promise<void>,
-    thorough: Check = isRestored,
-  ): Lane => {
-    const check = checking(name, isReturned, thorough)
-    return { name, wanted, weight: weightOf(wanted), run: count => run(count, check), loop: goodLoop }
-  }
+  const loop = plainLoop(probe, data)
+  const edited: Checks = { quick: isReturned, thorough: hasXfeatures(xfeatures) }
+  const good64 = batchedLane(probe, 'batched good frames', { load }, { ratio: 0.9 })
+  const bad = { load, edit: [{ op: 'or', field: 'xcompBv', value: compacted }] } as const
+  const apart = probe.prepare({ load, edit: [{ op: 'or', field: 'head.eflags', value: df }] })
+  const ia32 = (['ia32-rt', 'ia32'] as const).filter(abi => probe.lack(abi) === null)
   return [
-    lane('batched good frames', { ratio: 0.9 }, (count, check) => probe.runEach(goodList(count), check)),
-    ...(layout.xsave ? [badLane(probe, load, loopOf)] : []),
-    lane(
+    good64,
+    ...(layout.xsave
+      ? [
+          batchedLane(
+            probe,
+            'batched bad frames',
+            bad,
+            { ratio: 0.9 },
+            { quick: isRefused, thorough: isSegv },
+          ),
+        ]
+      : []),
+    ...ia32.map(abi => ia32Lane(probe, abi, load, good64)),
+    laneOf('isolated', { perSecond: 5000 }, batched(probe, apart), [loop]),
+    laneOf(
       'live edits, pinned',
       { perSecond: 100_000 },
       (count, check) => {
@@ -128,39 +209,29 @@ export const lanesOf = (probe: Probe, pinned: Probe): Lane[] => {
           pinned.unpin()
         }
       },
-      hasXfeatures(xfeatures),
+      [loop],
+      edited,
     ),
-    lane(
+    laneOf(
       'live edits',
       null,
       (count, check) => {
         for (let i = 0; i < count; i++) check(probe.runSync(live))
       },
-      hasXfeatures(xfeatures),
+      [loop],
+      edited,
     ),
-    lane('runSync data', null, (count, check) => {
-      for (let i = 0; i < count; i++) check(probe.runSync(good))
-    }),
-    lane('runMany kept', null, (count, check) => probe.runMany(goodList(count)).forEach(check)),
-    lane('run (async)', null, async (count, check) => (await probe.run(goodList(count))).forEach(check)),
+    laneOf(
+      'runSync data',
+      null,
+      (count, check) => {
+        for (let i = 0; i < count; i++) check(probe.runSync(data))
+      },
+      [loop],
+    ),
+    laneOf('runMany kept', null, (count, check) => probe.runMany(list(count)).forEach(check), [loop]),
+    laneOf('run (async)', null, async (count, check) => (await probe.run(list(count))).forEach(check), [
+      loop,
+    ]),
   ]
-}
-
-const badLane = (
-  probe: Probe,
-  load: ReturnType<typeof randomImage>,
-  loopOf: (request: PreparedRequest, bad: boolean) => Lane['loop'],
-): Lane => {
-  const name = 'batched bad frames'
-  const bad = probe.prepare({ load, edit: [{ op: 'or', field: 'xcompBv', value: compacted }] })
-  const list = listOf(bad)
-  const check = checking(name, isRefused, isSegv)
-  const wanted = { ratio: 0.9 }
-  return {
-    name,
-    wanted,
-    weight: weightOf(wanted),
-    run: count => probe.runEach(list(count), check),
-    loop: loopOf(bad, true),
-  }
 }

@@ -1,23 +1,30 @@
-/** Measuring a lane against the plain loop: in turn, many times, and the median of what came out. */
-import type { Lane } from './lanes.ts'
+/** Measuring a lane against its yardsticks: in turn, many times, and the median of what came out. */
+import type { Lane, Yardstick } from './lanes.ts'
 
-/** One lane measured. */
-export interface Measured {
-  readonly lane: string
-  /** Median over the rounds. */
-  readonly perSecond: number
+/** A lane's pace beside that of a yardstick. */
+export interface Comparison {
+  readonly against: string
+  /** The yardstick's. Median over the rounds. */
   readonly limitPerSecond: number
-  /** Median of the rounds' own ratios: what disturbs a round disturbs both of its halves. */
+  /** Median of the rounds' own ratios: what disturbs a round disturbs all of it. */
   readonly ratio: number
   readonly lowestRatio: number
   readonly highestRatio: number
 }
 
-/** How much is run at a time. */
+/** One lane measured, beside its first yardstick and the others. */
+export interface Measured extends Comparison {
+  readonly lane: string
+  /** Median over the rounds. */
+  readonly perSecond: number
+  readonly others: readonly Comparison[]
+}
+
+/** How much is run at a time: of the lane, and of each of its yardsticks. */
 export interface Portion {
   readonly lane: Lane
   readonly count: number
-  readonly loopCount: number
+  readonly counts: readonly number[]
 }
 
 const mostCount = 1_000_000
@@ -42,6 +49,12 @@ const milliseconds = async (lane: Lane, count: number): Promise<number> => {
 const fitting = (count: number, ms: number, sliceMs: number): number =>
   Math.min(mostCount, Math.max(1, Math.round((count * sliceMs) / Math.max(ms, 1e-6))))
 
+const fittingYardstick = async ({ run }: Yardstick, sliceMs: number): Promise<number> => {
+  await run(firstCount)
+  const ms = (await run(firstCount * 16)) / 1e6
+  return fitting(firstCount * 16, ms, sliceMs)
+}
+
 /** Finds how many probes fill a slice of time, each try warming up the next. */
 export const portion = async (lane: Lane, sliceMs: number): Promise<Portion> => {
   let count = firstCount
@@ -50,43 +63,58 @@ export const portion = async (lane: Lane, sliceMs: number): Promise<Portion> => 
     count = Math.min(count * 4, fitting(count, ms, sliceMs))
     ms = await milliseconds(lane, count)
   }
-  lane.loop(firstCount)
-  const loopMs = lane.loop(firstCount * 16) / 1e6
-  return { lane, count: fitting(count, ms, sliceMs), loopCount: fitting(firstCount * 16, loopMs, sliceMs) }
+  const counts: number[] = []
+  for (const yardstick of lane.against) counts.push(await fittingYardstick(yardstick, sliceMs))
+  return { lane, count: fitting(count, ms, sliceMs), counts }
 }
 
 interface Round {
   readonly perSecond: number
-  readonly limitPerSecond: number
+  /** Of each yardstick. */
+  readonly limits: readonly number[]
 }
 
-/** The two one after the other; `loopFirst` changes from round to round, so that neither is always the second. */
-const round = async ({ lane, count, loopCount }: Portion, loopFirst: boolean): Promise<Round> => {
-  const loop = (): number => loopCount / (lane.loop(loopCount) / 1e9)
+/** One after the other; `lastFirst` changes from round to round, so that none is always the second. */
+const round = async ({ lane, count, counts }: Portion, lastFirst: boolean): Promise<Round> => {
   const engine = async (): Promise<number> => count / ((await milliseconds(lane, count)) / 1e3)
-  if (loopFirst) {
-    const limitPerSecond = loop()
-    return { limitPerSecond, perSecond: await engine() }
+  const limits = async (): Promise<number[]> => {
+    const paces: number[] = []
+    for (const [i, { run }] of lane.against.entries()) {
+      const times = counts[i] ?? 1
+      paces.push(times / ((await run(times)) / 1e9))
+    }
+    return paces
+  }
+  if (lastFirst) {
+    const first = await limits()
+    return { limits: first, perSecond: await engine() }
   }
   const perSecond = await engine()
-  return { perSecond, limitPerSecond: loop() }
+  return { perSecond, limits: await limits() }
 }
 
-const summarize = ({ lane }: Portion, rounds: readonly Round[]): Measured => {
-  const ratios = rounds.map(({ perSecond, limitPerSecond }) => perSecond / limitPerSecond)
+const compare = ({ name }: Yardstick, at: number, rounds: readonly Round[]): Comparison => {
+  const limits = rounds.map(one => one.limits[at] ?? Number.NaN)
+  const ratios = rounds.map(({ perSecond }, i) => perSecond / (limits[i] ?? Number.NaN))
   return {
-    lane: lane.name,
-    perSecond: median(rounds.map(({ perSecond }) => perSecond)),
-    limitPerSecond: median(rounds.map(({ limitPerSecond }) => limitPerSecond)),
+    against: name,
+    limitPerSecond: median(limits),
     ratio: median(ratios),
     lowestRatio: Math.min(...ratios),
     highestRatio: Math.max(...ratios),
   }
 }
 
+const summarize = ({ lane }: Portion, rounds: readonly Round[]): Measured => ({
+  lane: lane.name,
+  perSecond: median(rounds.map(({ perSecond }) => perSecond)),
+  ...compare(lane.against[0], 0, rounds),
+  others: lane.against.slice(1).map((one, i) => compare(one, i + 1, rounds)),
+})
+
 /**
  * Measures lanes, all of them in each round: what slows the machine for a while slows all.
- * @param sliceMs how long either half of a round takes for a lane of weight 1
+ * @param sliceMs how long each part of a round takes for a lane of weight 1
  * @param onStep told after each lane of each round how many steps are done, and of how many
  */
 export const measure = async (

@@ -3,6 +3,7 @@ import { toJson } from '../report/json.ts'
 import { labelled, type Style } from '../report/style.ts'
 import { align, oneLine, plural } from '../report/text.ts'
 import type { BenchResult, LaneResult } from './bench.ts'
+import type { Comparison } from './measure.ts'
 
 const whole = (value: number): string => Math.round(value).toLocaleString('en-US')
 
@@ -17,29 +18,39 @@ export const isEnough = ({ wanted, ratio, perSecond }: LaneResult): boolean | nu
   return 'ratio' in wanted ? ratio >= wanted.ratio : perSecond >= wanted.perSecond
 }
 
+const comparisonCells = (one: Comparison): string[] => [
+  one.against,
+  whole(one.limitPerSecond),
+  one.ratio.toFixed(2),
+  `${one.lowestRatio.toFixed(2)}..${one.highestRatio.toFixed(2)}`,
+]
+
+/** A row for each yardstick; what is wanted is wanted beside the first. */
+const rowsOf = (lane: LaneResult): string[][] => [
+  [lane.lane, whole(lane.perSecond), ...comparisonCells(lane), wantedText(lane)],
+  ...lane.others.map(other => ['', '', ...comparisonCells(other)]),
+]
+
 /** A table, in 80 columns. */
 export const benchText = ({ host, rounds, lanes }: BenchResult, style: Style): string => {
   const { colors } = style
-  const rows = lanes.map(one => [
-    one.lane,
-    whole(one.perSecond),
-    whole(one.limitPerSecond),
-    one.ratio.toFixed(2),
-    `${one.lowestRatio.toFixed(2)}..${one.highestRatio.toFixed(2)}`,
-    wantedText(one),
-  ])
-  const heads = ['probes a second', 'engine', 'plain loop', 'ratio', 'rounds', 'wanted']
-  const [head = '', ...lines] = align([heads, ...rows], [1, 2, 3, 5])
+  const rows = lanes.map(rowsOf)
+  const heads = ['probes a second', 'engine', 'against', '', 'ratio', 'rounds', 'wanted']
+  const [head = '', ...lines] = align([heads, ...rows.flat()], [1, 3, 4, 6])
+  // Of each line, the lane whose row it is the first of.
+  const told = rows.flatMap((some, i) => some.map((_, j) => (j === 0 ? lanes[i] : undefined)))
   const about = `${host.cpu}, ${plural(host.cpus, 'CPU')}, Linux ${host.kernel}, Node ${host.node}`
   const meaning =
-    `The plain loop raises and returns the same frames in the probe process alone. Medians of ${rounds} rounds, ` +
-    'the two in turn; other work on the machine blurs them.'
+    'The ratio is that of the engine to what stands under “against”. plain: a C loop that raises and returns the ' +
+    `same frames in the probe process alone; 64-bit: batched good frames. Medians of ${rounds} rounds, all in turn; ` +
+    'other work on the machine blurs them.'
   return [
     ...labelled('Host  ', oneLine(about), style),
     '',
     colors.bold(head),
     ...lines.map((line, i) => {
-      const enough = lanes[i] === undefined ? null : isEnough(lanes[i])
+      const lane = told[i]
+      const enough = lane === undefined ? null : isEnough(lane)
       return enough === null ? line : (enough ? colors.green : colors.yellow)(line)
     }),
     '',
@@ -50,17 +61,23 @@ export const benchText = ({ host, rounds, lanes }: BenchResult, style: Style): s
 
 const digits = (value: number, places: number): number => Number(value.toFixed(places))
 
-/** `{ lanes: [{ lane, perSecond, limitPerSecond, ratio, … }], … }` */
+const comparisonJson = (one: Comparison): Comparison => ({
+  against: one.against,
+  limitPerSecond: Math.round(one.limitPerSecond),
+  ratio: digits(one.ratio, 4),
+  lowestRatio: digits(one.lowestRatio, 4),
+  highestRatio: digits(one.highestRatio, 4),
+})
+
+/** `{ lanes: [{ lane, perSecond, against, limitPerSecond, ratio, …, others }], … }` */
 export const benchJson = ({ host, rounds, lanes }: BenchResult): string =>
   toJson({
     lanes: lanes.map(one => ({
       lane: one.lane,
       perSecond: Math.round(one.perSecond),
-      limitPerSecond: Math.round(one.limitPerSecond),
-      ratio: digits(one.ratio, 4),
-      lowestRatio: digits(one.lowestRatio, 4),
-      highestRatio: digits(one.highestRatio, 4),
+      ...comparisonJson(one),
       wanted: one.wanted,
+      others: one.others.map(comparisonJson),
     })),
     rounds,
     host,

@@ -41,7 +41,7 @@ export const addBench = (program: Command): void => {
     .command('bench')
     .summary('measure the engine against the plain loop')
     .description(
-      'Measures how many probes a second the engine runs, and which part that is of the most possible.',
+      'Measures how many probes a second the engine runs, and which part that is of the most possible; of 32-bit frames, which part of the pace of 64-bit ones.',
     )
     .option('--json', 'for machines')
     .option('--seconds <n>', 'for all of it together, roughly', parseSeconds, defaultSeconds)

@@ -6,6 +6,7 @@ import { addBench } from './bench.ts'
 import { errorText, exitCodeFor, UsageError } from './errors.ts'
 import { addInfo } from './info.ts'
 import { addRun } from './run.ts'
+import { addStress } from './stress.ts'
 
 const help = `
 Example:
@@ -23,6 +24,7 @@ export const createProgram = (): Command => {
   addRun(program)
   addInfo(program)
   addBench(program)
+  addStress(program)
   return program
 }
 

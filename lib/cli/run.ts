@@ -62,9 +62,10 @@ const render = async (bundle: Bundle, format: Format, style: Style): Promise<str
   }
 }
 
-const list = async (names: readonly string[], { format, output }: RunFlags): Promise<number> => {
+const list = async (names: readonly string[], flags: RunFlags): Promise<number> => {
+  if (flags.output !== undefined) throw new UsageError('--list is printed: --output is for results')
+  const format = formatFor(flags)
   if (format === 'ktap') throw new UsageError('--list is printed as pretty or json, not as ktap')
-  if (output !== undefined) throw new UsageError('--list is printed: --output is for results')
   const { historyOf, listSelftests } = await import('../harness/listing.ts')
   const { selectListing } = await import('./select.ts')
   const listings = selectListing(await listSelftests(), names)

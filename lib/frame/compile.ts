@@ -16,6 +16,8 @@ import { type FieldPlace, type FrameField, fieldNames, frameFields, magic2, magi
 import { fsaveFields } from './fsave.ts'
 
 const maxOps = 4096
+const pageSize = 4096
+
 /** A value of a field: a number, a bigint or a string such as 0x7. @throws TypeError, RangeError */
 export const checkUnsigned = (field: string, value: unknown, width: number): bigint => {
   let number: bigint
@@ -39,7 +41,6 @@ const checkEditBytes = (field: string, value: unknown): Uint8Array => {
 
 /** A field that an operation names, and the region that it lies in. */
 interface Field extends FieldPlace {
-  readonly name: string
   readonly region: Region
 }
 
@@ -47,8 +48,7 @@ interface Field extends FieldPlace {
 const fieldsOf = (shape: FrameShape): ReadonlyMap<string, Field> => {
   const fields = new Map<string, Field>()
   const add = (region: Region, prefix: string, places: Readonly<Record<string, FieldPlace>>): void => {
-    for (const [key, { at, width }] of Object.entries(places))
-      fields.set(prefix + key, { name: prefix + key, region, at, width })
+    for (const [key, { at, width }] of Object.entries(places)) fields.set(prefix + key, { region, at, width })
   }
   add('area', '', frameFields)
   if (shape.fsave) add('fsave', 'fsave.', fsaveFields)
@@ -85,7 +85,7 @@ export const combineByte = (code: 'and' | 'or' | 'xor', old: number, byte: numbe
 
 const sizeField = frameFields['sw.xstateSize']
 
-const areaField = (name: FrameField): Field => ({ name, region: 'area', ...frameFields[name] })
+const areaField = (name: FrameField): Field => ({ region: 'area', ...frameFields[name] })
 
 /** Where in the head each part of the frame that it was recorded from ends. */
 const partEnds = ({ recorded }: FrameShape): number[] => {
@@ -108,6 +108,8 @@ class Compiler {
   #room: number
   /** Where in the second buffer the fpstate lies, once it was moved there. */
   #movedTo: number | null = null
+  /** Pages of it whose contents cannot be had any more. */
+  readonly #taken: { readonly first: number; readonly end: number }[] = []
   #isolated = false
   // The frame's xstate_size at this point: what the kernel writes is known, so every edit of it is too.
   readonly #size: Uint8Array
@@ -203,6 +205,7 @@ class Compiler {
       this.primitives.push({ code, at, length: width, value, region })
       return
     }
+    this.#reach(`${path} (end)`, at, width)
     this.primitives.push({ code, at, length: width, value })
     // Fields do not overlap: only xstate_size itself changes what is known of it.
     if (at !== sizeField.at) return
@@ -211,8 +214,8 @@ class Compiler {
     })
   }
 
-  set({ name, region, at, width }: Field, value: bigint): void {
-    this.writeIn(name, region, at, littleEndian(value, width))
+  set(path: string, { region, at, width }: Field, value: bigint): void {
+    this.writeIn(path, region, at, littleEndian(value, width))
   }
 
   component(field: string, name: unknown, value: unknown): void {
@@ -230,8 +233,8 @@ class Compiler {
 
   resize(field: string, xstateSize: unknown): void {
     const size = checkInteger(`${field}.xstateSize`, xstateSize, 0, 0xffff_ffff - this.#shape.trailer)
-    this.set(areaField('sw.xstateSize'), BigInt(size))
-    this.set(areaField('sw.extendedSize'), BigInt(size + this.#shape.trailer))
+    this.set(field, areaField('sw.xstateSize'), BigInt(size))
+    this.set(field, areaField('sw.extendedSize'), BigInt(size + this.#shape.trailer))
   }
 
   placeMagic2(field: string, at: unknown, clearTail: unknown): void {
@@ -293,6 +296,11 @@ class Compiler {
     const length = checkInteger(`${field}.length`, op.length, 1, this.#room - at)
     if (!pageStates.includes(op.state as PageState))
       throw wrongType(`${field}.state`, op.state, `one of ${pageStates.join(' ')}`)
+    const first = Math.floor((this.#movedTo + at) / pageSize)
+    const end = Math.ceil((this.#movedTo + at + length) / pageSize)
+    if (op.state === 'late' && this.#taken.some(taken => taken.first < end && taken.end > first))
+      throw outOfRange(`${field}.state`, op.state, 'but an earlier operation has taken these pages away')
+    if (op.state === 'hole' || op.state === 'unreadable') this.#taken.push({ first, end })
     this.#isolated = true
     this.primitives.push({ code: 'pages', at, length, state: op.state as PageState })
   }
@@ -338,7 +346,7 @@ const compileOp = (compiler: Compiler, value: unknown, field: string, shape: Fra
     case 'xor': {
       const found = checkField(`${field}.field`, op.field, shape)
       const number = checkUnsigned(`${field}.value`, op.value, found.width)
-      if (op.op === 'set') compiler.set(found, number)
+      if (op.op === 'set') compiler.set(field, found, number)
       else compiler.combine(`${field}.field`, op.op, found, number)
       return
     }

@@ -14,8 +14,10 @@ import {
   type RecordPlan,
   regionsOf,
   ringSlots,
+  stressRoom,
 } from './geometry.ts'
 import { type PlacedImage, type PreparedRequest, raises, refusals, stackStates } from './request.ts'
+import { losses, ways } from './stress-words.ts'
 
 type Numbers = Readonly<Record<string, number>>
 
@@ -51,6 +53,8 @@ const constantsOf = (numbers: Numbers) => {
     probe: code('RequestKind.probe'),
     plainLoop: code('RequestKind.plainLoop'),
     switches: code('RequestKind.switch'),
+    stressKind: code('RequestKind.stress'),
+    mostStressCpus: code('mostStressCpus'),
     request: {
       kind: word('Request.kind'),
       flags: word('Request.flags'),
@@ -91,6 +95,35 @@ const constantsOf = (numbers: Numbers) => {
       slept: word('Outcome.slept'),
       served: word('Outcome.served'),
     },
+    stress: {
+      bytes: code('stressBytes'),
+      seed: code('Stress.seed'),
+      limitMs: code('Stress.limitMs'),
+      abis: code('Stress.abis'),
+      cpuCount: code('Stress.cpuCount'),
+      lane: code('Stress.lane'),
+      team: code('Stress.team'),
+      spoil: code('Stress.spoil'),
+      cpus: code('Stress.cpus'),
+      signals: code('Stress.signals'),
+      refused: code('Stress.refused'),
+      switches: code('Stress.switches'),
+      loss: code('Stress.loss'),
+      image: code('Stress.image'),
+      poison: code('Stress.poison'),
+      abi: code('Stress.abi'),
+      way: code('Stress.way'),
+      cpu: code('Stress.cpu'),
+      on: code('Stress.on'),
+      onBytes: code('stressOnBytes'),
+      rounds: code('StressOn.rounds'),
+      signalsOn: code('StressOn.signals'),
+      timed: code('StressOn.timed'),
+      moves: code('StressOn.moves'),
+      lost: code('StressOn.lost'),
+    },
+    ways: coded('Way', ways),
+    losses: coded('Loss', losses),
     op: {
       code: code('Op.code'),
       region: code('Op.region'),
@@ -163,6 +196,8 @@ export class Arena {
   readonly #longSentAt: number
   /** Arena offset of the room for images that belong to no slot. */
   readonly scratchAt: number
+  /** Arena offset of what a stress request asks and is told. */
+  readonly stressAt: number
   #plan: RecordPlan
   /** How often something was placed in the arena: what was written of it before stands while this stays. */
   placements = 0
@@ -184,7 +219,12 @@ export class Arena {
     this.#recordsAt = this.#editsAt + regions.edits
     this.#longSentAt = this.#recordsAt + regions.records
     this.scratchAt = this.#longSentAt + regions.longSent
+    this.stressAt = this.scratchAt + regions.scratch
     this.#plan = planRecords(this.constants.recordHead, geometry.areaBytes)
+    if (this.constants.stress.bytes > stressRoom)
+      throw new Error(
+        `the addon's stress requests take ${this.constants.stress.bytes} bytes, not ${stressRoom}: it belongs to another version`,
+      )
     if (this.constants.ringSlots !== ringSlots)
       throw new Error(
         `the addon's ring has ${this.constants.ringSlots} slots, not ${ringSlots}: it belongs to another version`,

@@ -29,6 +29,10 @@ export const editPoolBytes = 2 * 1024 * 1024
 export const builtPrefix = 128
 /** Threads that can switch among one another. */
 export const mostThreads = 8
+/** Images of one stress request: with what XSAVE makes of each, and two more, they fill the room of those threads. */
+export const mostStressImages = mostThreads - 1
+/** Bytes for what a stress request asks and is told. */
+export const stressRoom = 4096
 
 export interface Geometry {
   /** Bytes of the largest standard-format area of the host, with every component of XCR0. */
@@ -89,7 +93,8 @@ export const regionsOf = (geometry: Geometry, recordHead: number) => ({
   edits: editPoolBytes,
   records: ringSlots * planRecords(recordHead, geometry.areaBytes + cacheLine).slotBytes,
   longSent: ringSlots * (recordHead + geometry.longestSent),
-  scratch: 2 * mostThreads * geometry.imageBytes,
+  scratch: lines(2 * mostThreads * geometry.imageBytes),
+  stress: stressRoom,
 })
 
 /** The arena for this geometry. */

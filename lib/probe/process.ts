@@ -347,6 +347,14 @@ export class ProbeProcess {
     }
   }
 
+  /** A chunk of one, whose slot is to be described otherwise by the caller: nothing of it stands for the next one. */
+  fillApart(request: PreparedRequest, context: RunContext): Chunk {
+    const chunk = this.fill([request], 0, 1, context)
+    this.#standing[chunk.first % ringSlots] = null
+    this.#described[chunk.first % ringSlots] = null
+    return chunk
+  }
+
   /** How a completed probe of a chunk ended; `harness` for a number that no probe process of ours writes. */
   ending(chunk: Chunk, index: number): Ending {
     const { words, constants } = this.arena

@@ -44,6 +44,15 @@ import {
   signalInfo,
   signalName,
 } from './result.ts'
+import {
+  checkStress,
+  putStress,
+  readStress,
+  type StressCounts,
+  type StressEnd,
+  type StressTask,
+  stressContext,
+} from './stress.ts'
 
 export interface OpenOptions {
   /**
@@ -108,6 +117,7 @@ const checkPermissions = (mask: bigint, cpu: HostCpu): void => {
 }
 
 const visiting = 'a batch of this session is being visited: its visitor cannot start another probe'
+const running = 'a run of this session is under way: await it first'
 const closedMeanwhile = 'the session was closed while a run was under way'
 const lentAway = 'this result was lent to its visitor only; what is to be kept comes from runMany'
 
@@ -178,12 +188,21 @@ export class Probe {
     const process = new ProbeProcess(this.cpu, this.#permissions)
     try {
       const { sw, expected } = this.#firstFrame(process, seed, timeoutMs)
-      const layout = expected.xsave && sw.magic1 === magic1 ? hostLayout(this.cpu, sw.xfeatures) : expected
+      const layout = expected.xsave && sw.magic1 === magic1 ? this.#toldLayout(sw) : expected
       process.arrange(layout.xsave ? layout.size + magic2Size : legacySize)
       return { process, sw, layout, expected }
     } catch (error) {
       process.end()
       throw error
+    }
+  }
+
+  /** What the first frame says: whoever wrote it may have told nonsense. */
+  #toldLayout({ xfeatures }: SwBytes): Layout {
+    try {
+      return hostLayout(this.cpu, xfeatures)
+    } catch (error) {
+      throw new Error(`the first frame of a session did not come back: ${(error as Error).message}`)
     }
   }
 
@@ -459,7 +478,7 @@ export class Probe {
     const results: Seen[] = []
     while (results.length < requests.length) {
       const process = this.#ready()
-      this.#busy = 'a run of this session is under way: await it first'
+      this.#busy = running
       try {
         await this.#runChunkAsync(process, requests, results)
       } finally {
@@ -534,6 +553,55 @@ export class Probe {
   }
 
   /**
+   * `sigframe stress`: many random rounds in the probe process, compared there; never blocks the event loop.
+   * @returns what came of them, and how they ended where it was before their time
+   */
+  async stress(
+    images: readonly XsaveImage[],
+    task: StressTask,
+  ): Promise<{ readonly counts: StressCounts; readonly end: StressEnd }> {
+    if (!Array.isArray(images)) throw wrongType('images', images, 'an array of images')
+    checkStress(task, images.length, abi => this.lack(abi))
+    const bytes = images.map(
+      (image, i) => prepareRequest({ load: image }, this.#requests, `images[${i}]`).load.bytes,
+    )
+    const turn = this.#queue.then(() => this.#stress(bytes, task))
+    this.#queue = turn.catch(() => undefined)
+    return await turn
+  }
+
+  async #stress(
+    images: readonly Uint8Array[],
+    task: StressTask,
+  ): Promise<{ readonly counts: StressCounts; readonly end: StressEnd }> {
+    const process = this.#ready()
+    const { arena } = process
+    const init = prepareRequest({}, this.#requests)
+    const chunk = process.fillApart(init, this.#context)
+    putStress(arena, chunk, images, task, this.layout.size)
+    this.#busy = running
+    let end: ChunkEnd
+    try {
+      end = await process.runAsync(chunk, stressContext(this.#context, task)).catch((error: unknown) => {
+        throw this.#closed ? new Error(closedMeanwhile) : error
+      })
+    } finally {
+      this.#busy = null
+    }
+    if (this.#closed) throw new Error(closedMeanwhile)
+    // One that is lost, and claims to have done all, has had its say.
+    const seen = end.completed === 1 ? earlyEnd(this.#seen(process, init, chunk, 0)) : null
+    try {
+      const counts = readStress(arena, images.length, task.cpus, this.layout.size)
+      if (end.lost === null || end.completed === 1) return { counts, end: seen }
+      const exit = await this.#forget().endAsync()
+      return { counts, end: earlyEnd(this.#lost(end.lost, process.pid, exit)) }
+    } finally {
+      if (end.lost !== null && this.#process === process) await this.#forget().endAsync()
+    }
+  }
+
+  /**
    * `sigframe bench`: nanoseconds of the plain loop that does what `count` runs of this request do, in the probe
    * process alone. Null where a frame met another fate than meant.
    */
@@ -566,6 +634,14 @@ export class Probe {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
   }
+}
+
+/** The handlers of stress requests record nothing: where a signal hit them there is no frame to show. */
+const earlyEnd = (seen: Seen): StressEnd => {
+  if (seen.kind === 'returned') return null
+  if (seen.kind !== 'signal') return seen
+  const { signal, siCode, siAddr, where } = seen
+  return { kind: 'signal', signal, siCode, siAddr, where: where === 'load' ? 'load' : 'delivery' }
 }
 
 /** How many requests from `from` on are data. */

@@ -26,6 +26,9 @@ Napi::Object arenaNumbers(Napi::Env env) {
   set("requestIsolated", kRequestIsolated);
   set("requestShadowStack", kRequestShadowStack);
   set("fsaveBytes", kFsaveBytes);
+  set("stressBytes", sizeof(Stress));
+  set("stressOnBytes", sizeof(StressOn));
+  set("mostStressCpus", kMostStressCpus);
 #define FIELD(type, name) set(#type "." #name, offsetof(type, name))
 #define CODE(type, name, value) set(#type "." name, static_cast<size_t>(type::value))
   CODE(OpCode, "write", kWrite);
@@ -75,6 +78,14 @@ Napi::Object arenaNumbers(Napi::Env env) {
   CODE(RequestKind, "probe", kProbe);
   CODE(RequestKind, "plainLoop", kPlainLoop);
   CODE(RequestKind, "switch", kSwitch);
+  CODE(RequestKind, "stress", kStress);
+  CODE(Way, "tgkill", kTgkill);
+  CODE(Way, "tgkill32", kTgkill32);
+  CODE(Way, "mixed", kMixed);
+  CODE(Way, "spin", kSpin);
+  CODE(Way, "yield", kYield);
+  CODE(Loss, "registers", kRegisters);
+  CODE(Loss, "signal", kSignal);
   CODE(Ending, "returned", kReturned);
   CODE(Ending, "signal", kSignal);
   CODE(Ending, "died", kDied);
@@ -127,6 +138,29 @@ Napi::Object arenaNumbers(Napi::Env env) {
   FIELD(Outcome, elapsedNs);
   FIELD(Outcome, slept);
   FIELD(Outcome, served);
+  FIELD(Stress, seed);
+  FIELD(Stress, limitMs);
+  FIELD(Stress, abis);
+  FIELD(Stress, cpuCount);
+  FIELD(Stress, lane);
+  FIELD(Stress, team);
+  FIELD(Stress, spoil);
+  FIELD(Stress, cpus);
+  FIELD(Stress, signals);
+  FIELD(Stress, refused);
+  FIELD(Stress, switches);
+  FIELD(Stress, loss);
+  FIELD(Stress, image);
+  FIELD(Stress, poison);
+  FIELD(Stress, abi);
+  FIELD(Stress, way);
+  FIELD(Stress, cpu);
+  FIELD(Stress, on);
+  FIELD(StressOn, rounds);
+  FIELD(StressOn, signals);
+  FIELD(StressOn, timed);
+  FIELD(StressOn, moves);
+  FIELD(StressOn, lost);
   FIELD(Op, code);
   FIELD(Op, region);
   FIELD(Op, at);

@@ -14,6 +14,9 @@ int installProbeActions(unsigned long flags);
 /** The signals by which the kernel answers bad frames, with these flags. Returns errno or 0. */
 int installFaultActions(unsigned long flags);
 
+/** Those of stress requests, of every ABI that there is. Returns errno or 0. */
+int installStressActions();
+
 void setDefaultAction(int signal);
 
 /** What is installed for those. */

@@ -61,6 +61,8 @@ void onFault(int signal, siginfo_t* info, void* opaque) {
   outcome.signal = signal;
   outcome.siCode = info->si_code;
   outcome.siAddr = reinterpret_cast<uint64_t>(info->si_addr);
+  // Nobody else will end its waiting.
+  if (where == Where::kDelivery) sigframe_fire.fired = 1;
   if (where == Where::kLoad) rip = reinterpret_cast<greg_t>(sigframe_fire64_skip);
   // Wherever the frame led, there is no way back.
   if (where == Where::kAfter) quit(0);

@@ -12,7 +12,9 @@ enum class How : uint32_t {
   kCode32 = 1,   // tgkill by int $0x80, from 32-bit code
   kInt80 = 2,    // the 32-bit system call `number` by int $0x80, from 64-bit code
   kSpin = 3,     // nothing but to wait until `fired`, at most `spins` times
+  kWindow = 4,   // the system call `number`, or a pause, until `fired`, at most `spins` times, with `window` unblocked
 };
+constexpr uint64_t kNoCall = ~uint64_t{0};
 
 /** The registers' way through one probe. Read by the assembly at the offsets asserted here. */
 struct Fire {
@@ -34,13 +36,16 @@ struct Fire {
   uint64_t arguments[5];
   uint32_t spins;
   uint32_t cleanFlags;  // non-zero: EFLAGS may come back with DF and AC set
+  uint64_t window;      // the address, below 4 GiB, of the mask of signals that are blocked but for How::kWindow
+  uint32_t spoil;       // what the handlers of a stress request change in the frame's XMM0
 };
 static_assert(offsetof(Fire, stack) == 0 && offsetof(Fire, load) == 8 && offsetof(Fire, after) == 16 &&
               offsetof(Fire, poison) == 24 && offsetof(Fire, rfbm) == 32 && offsetof(Fire, savedRsp) == 40 &&
               offsetof(Fire, tgid) == 48 && offsetof(Fire, tid) == 52 && offsetof(Fire, signal) == 56 &&
               offsetof(Fire, fxsave) == 60 && offsetof(Fire, how) == 64 && offsetof(Fire, openKeys) == 68 &&
               offsetof(Fire, armed) == 72 && offsetof(Fire, fired) == 76 && offsetof(Fire, number) == 80 &&
-              offsetof(Fire, arguments) == 88 && offsetof(Fire, spins) == 128 && offsetof(Fire, cleanFlags) == 132);
+              offsetof(Fire, arguments) == 88 && offsetof(Fire, spins) == 128 && offsetof(Fire, cleanFlags) == 132 &&
+              offsetof(Fire, window) == 136 && offsetof(Fire, spoil) == 144);
 
 extern "C" {
 /** Loads fire->load, raises, and saves into fire->after. Everything in between is one block. */
@@ -55,10 +60,20 @@ extern const char sigframe_fire64_skip[];                             // leaves 
 /** Signal handlers as the kernel enters them: fire->poison is loaded right before sigreturn. */
 void sigframe_entry64(int);
 void sigframe_plain_entry64(int);
-void sigframe_entry32_rt(int);  // 32-bit code
-void sigframe_entry32(int);     // 32-bit code
+void sigframe_stress_entry64(int);
+void sigframe_stress_entry_x32(int);
+// 32-bit code
+void sigframe_entry32_rt(int);
+void sigframe_entry32(int);
+void sigframe_plain_entry32_rt(int);
+void sigframe_plain_entry32(int);
+void sigframe_stress_entry32_rt(int);
+void sigframe_stress_entry32(int);
 void sigframe_restorer64();
 void sigframe_restorer_x32();
+
+/** How often each signal was handled by a stress request's handlers. */
+extern volatile uint32_t sigframe_stress_signals[65];
 
 /** Called by the entries with the frame's address, on a stack of their own. */
 void sigframe_on_signal(uintptr_t frame);

@@ -6,7 +6,7 @@
 //
 // Registers that live across the raise: rbx (fire), which comes back from the signal frame; of a 32-bit
 // frame only its low half does, so fire lies below 4 GiB. rsp is taken from fire. rax, rcx, rdx, rsi, rdi,
-// r8 to r12 are scratch. All vector state is clobbered: the caller is compiled with -mgeneral-regs-only
+// rbp and r8 to r12 are scratch. All vector state is clobbered: the caller is compiled with -mgeneral-regs-only
 // and owns none.
         .globl  sigframe_fire64
         .hidden sigframe_fire64
@@ -59,12 +59,45 @@ sigframe_fire64_load_fx:
         jne     7f
         int     $0x80                   // How::kInt80
         jmp     sigframe_fire64_raised
-7:      movl    128(%rbx), %ecx         // How::kSpin
+7:      cmpl    $3, %ecx
+        jne     10f
+        movl    128(%rbx), %ecx         // How::kSpin
 8:      cmpl    $0, 76(%rbx)
         jne     sigframe_fire64_raised
         pause
         decl    %ecx
         jnz     8b
+        jmp     sigframe_fire64_raised
+        // How::kWindow: a signal of any ABI may come between any two instructions from the first system call on.
+        // What a 32-bit frame does not bring back (r8 to r15, all upper halves) is loaded anew where it is needed.
+10:     movl    128(%rbx), %ebp
+        movl    $14, %eax               // rt_sigprocmask
+        movl    $1, %edi                // SIG_UNBLOCK
+        movl    136(%rbx), %esi
+        xorl    %edx, %edx
+        movl    $8, %r10d
+        syscall
+11:     cmpq    $-1, 80(%rbx)
+        je      12f
+        movq    80(%rbx), %rax
+        movq    88(%rbx), %rdi
+        movq    96(%rbx), %rsi
+        movq    104(%rbx), %rdx
+        syscall
+        jmp     13f
+12:     pause
+13:     cmpl    $0, 76(%rbx)
+        jne     14f
+        decl    %ebp
+        jnz     11b
+14:     movl    $14, %eax
+        xorl    %edi, %edi              // SIG_BLOCK
+        movl    136(%rbx), %esi
+        xorl    %edx, %edx
+        movl    $8, %r10d
+        syscall
+        testq   %rax, %rax
+        jnz     14b                     // r10 went with a 32-bit frame
         .globl  sigframe_fire64_raised
         .hidden sigframe_fire64_raised
 sigframe_fire64_raised:
@@ -133,6 +166,37 @@ sigframe_fire64_skip:
 
         ENTRY64 sigframe_entry64, sigframe_on_signal
         ENTRY64 sigframe_plain_entry64, sigframe_on_plain_signal
+
+// A handler that does nothing but count: it needs no stack, and may run between any two instructions of How::kWindow.
+// edi is the signal's number; `pointer` is where the frame has its fpstate's address.
+        .macro  STRESS64 name, pointer
+        .globl  \name
+        .hidden \name
+        .type   \name, @function
+\name:
+        endbr64
+        leaq    sigframe_fire(%rip), %rbx
+        leaq    sigframe_stress_signals(%rip), %rcx
+        movl    %edi, %edi
+        incl    (%rcx, %rdi, 4)
+        incl    76(%rbx)
+        movq    \pointer(%rsp), %rcx
+        movl    144(%rbx), %eax
+        xorl    %eax, 160(%rcx)
+        movq    24(%rbx), %rcx
+        cmpl    $0, 60(%rbx)
+        jne     1f
+        movl    32(%rbx), %eax
+        movl    36(%rbx), %edx
+        xrstor64 (%rcx)
+        ret                             // to the restorer
+1:      fxrstor64 (%rcx)
+        ret
+        .size   \name, .-\name
+        .endm
+
+        STRESS64 sigframe_stress_entry64, 232
+        STRESS64 sigframe_stress_entry_x32, 216
 
         .globl  sigframe_restorer64
         .hidden sigframe_restorer64

@@ -4,7 +4,6 @@
 
 #include "probe/fire.h"
 #include "probe/frame.h"
-#include "probe/sibling.h"
 #include "probe/state.h"
 #include "shared/futex.h"
 
@@ -76,8 +75,8 @@ void takeFrame(Frame frame) {
 }
 
 extern "C" void sigframe_on_signal(uintptr_t at) {
-  // A timer that was faster than the load: as if it had not been.
-  if (sigframe_fire.armed == 0) return raiseAgain();
+  // From somebody else, while nothing is loaded: as if it had not been.
+  if (sigframe_fire.armed == 0) return;
   sigframe_fire.fired = 1;
   setPhase(Phase::kHandler);
   Frame frame{reinterpret_cast<uint8_t*>(at), nullptr, &shapeOf(g.request->abi)};

@@ -53,9 +53,9 @@ int askInt80() {
   return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : ENOSYS;
 }
 
-int installIa32(int signal, void (*handler)(int), unsigned long flags) {
+int installIa32(int signal, void (*handler)(int), unsigned long flags, uint64_t mask) {
   action = CompatSigaction{static_cast<uint32_t>(reinterpret_cast<uintptr_t>(handler)), static_cast<uint32_t>(flags), 0,
-                           {0, 0}};
+                           {static_cast<uint32_t>(mask), static_cast<uint32_t>(mask >> 32)}};
   const long result = int80(kRtSigaction, static_cast<uint32_t>(signal),
                             static_cast<uint32_t>(reinterpret_cast<uintptr_t>(&action)), 0, sizeof action.mask);
   return result < 0 ? static_cast<int>(-result) : 0;

@@ -8,8 +8,8 @@ namespace sigframe {
 /** Whether this kernel takes int $0x80; asked in a fork, since a refusal may be deadly. Returns errno or 0. */
 int askInt80();
 
-/** Registers a handler, entered in 32-bit code. Returns errno or 0. */
-int installIa32(int signal, void (*handler)(int), unsigned long flags);
+/** Registers a handler, entered in 32-bit code, with these signals blocked. Returns errno or 0. */
+int installIa32(int signal, void (*handler)(int), unsigned long flags, uint64_t mask = 0);
 
 /** The return from a 32-bit frame reloads FS on some kernels, and with it goes the thread's own storage. */
 void keepThreadPointer();

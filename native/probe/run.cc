@@ -19,11 +19,6 @@ constexpr size_t kXsaveHeaderBytes = 64;
 
 bool imageInArena(uint64_t offset) { return offset % 64 == 0 && inArena(offset, kXsaveHeader + kXsaveHeaderBytes); }
 
-bool hasAbi(Abi abi) {
-  if (isIa32(abi)) return g.control->ia32Error == 0;
-  return abi != Abi::kX32 || g.control->x32Error == 0;
-}
-
 bool wellFormed(const Request& request) {
   return knownAbi(request.abi) && hasAbi(request.abi) &&
          imageInArena(request.load) && imageInArena(request.poison) && imageInArena(request.after) &&
@@ -107,9 +102,10 @@ void runProbe() {
   const uint32_t slept = g.isolated ? timesSlept() : 0;
   fireOnce(fire, request);
   if (g.isolated) outcome.slept = timesSlept() - slept;
-  if (outcome.ending == Ending::kNone) {
-    outcome.ending = outcome.frame != 0 ? Ending::kReturned : Ending::kHarness;
-  }
+  if (outcome.ending != Ending::kNone) return;
+  outcome.ending = Ending::kReturned;
+  // Others had the CPU for so long that the sibling could not send it.
+  if (outcome.frame == 0) outcome.ending = request.raise == Raise::kBlocked ? Ending::kTimeout : Ending::kHarness;
 }
 
 }  // namespace sigframe

@@ -31,6 +31,7 @@ void run() {
   switch (g.request->kind) {
     case RequestKind::kPlainLoop: return runPlainLoop();
     case RequestKind::kSwitch: return runSwitches();
+    case RequestKind::kStress: return runStress();
     case RequestKind::kProbe: break;
   }
   if (g.request->flags & kRequestIsolated) return runIsolated();

@@ -18,9 +18,8 @@ namespace {
 
 constexpr long kUntilAsleep = 30000;     // ns: from "about to sleep" to asleep
 constexpr long kTimerDelay = 100000;     // ns: from arming the timer to the load, and some
-constexpr uint32_t kYields = 200000;     // a sibling's patience, in turns given up
-constexpr uint32_t kSpins = 2000000;     // some 30 ms of pause instructions
-constexpr long kSleepLimit = 100000000;  // ns: a probe whose signal came too early must not sleep for ever
+constexpr uint32_t kSpins = ~0U;         // minutes of pause instructions: the fork is ended before
+constexpr uint32_t kSleepPart = 2;       // of the fork's time: a probe whose signal came too early must not sleep for ever
 
 struct Sibling {
   cpu_set_t cpus;
@@ -31,7 +30,8 @@ constexpr int kMostSiblings = 3;
 Sibling siblings[kMostSiblings];
 int siblingCount = 0;
 timer_t timer;
-timespec sleepLimit{0, kSleepLimit};
+uint64_t timerWindow;  // below 4 GiB, as everything that is linked into this process
+timespec sleepLimit;
 
 void* runSibling(void* opaque) {
   const auto& sibling = *static_cast<const Sibling*>(opaque);
@@ -58,9 +58,9 @@ cpu_set_t chooseCpus(Beside where) {
   return all;
 }
 
-bool waitArmed() {
-  for (uint32_t i = 0; i < kYields && sigframe_fire.armed == 0; i++) sched_yield();
-  return sigframe_fire.armed != 0;
+/** However long others keep that thread from its CPU: the end of the fork ends this one. */
+void waitArmed() {
+  while (sigframe_fire.armed == 0) sched_yield();
 }
 
 void send() {
@@ -68,7 +68,7 @@ void send() {
 }
 
 void wakeSleeper() {
-  if (!waitArmed()) return;
+  waitArmed();
   pauseBriefly(kUntilAsleep);
   // From here to the end of this thread nothing else is in this CPU's registers.
   loadSibling();
@@ -77,22 +77,23 @@ void wakeSleeper() {
 
 void interruptSpinner() {
   loadSibling();
-  if (waitArmed()) send();
+  waitArmed();
+  send();
 }
 
-void startTimer() {
-  itimerspec when{};
-  when.it_value.tv_nsec = kTimerDelay;
-  if (syscall(SYS_timer_settime, timer, 0, &when, nullptr) != 0) refuse(Refusal::kTimer, errno);
-}
-
+/** The timer may be faster than the load: its signal is blocked until the registers are loaded. */
 void prepareTimer() {
+  timerWindow = uint64_t{1} << (sigframe_fire.signal - 1);
+  sigframe_fire.window = reinterpret_cast<uint64_t>(&timerWindow);
+  syscall(SYS_rt_sigprocmask, SIG_BLOCK, &timerWindow, nullptr, sizeof timerWindow);
   sigevent event{};
   event.sigev_notify = SIGEV_THREAD_ID;
   event.sigev_signo = static_cast<int>(sigframe_fire.signal);
   event._sigev_un._tid = static_cast<pid_t>(sigframe_fire.tid);
   if (syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, &timer) != 0) refuse(Refusal::kTimer, errno);
-  startTimer();
+  itimerspec when{};
+  when.it_value.tv_nsec = kTimerDelay;
+  if (syscall(SYS_timer_settime, timer, 0, &when, nullptr) != 0) refuse(Refusal::kTimer, errno);
 }
 
 }  // namespace
@@ -129,13 +130,17 @@ void prepareRaise(Raise raise) {
       fire.how = How::kCode32;
       fire.number = 270;  // asm/unistd_32.h: tgkill
       return;
-    case Raise::kBlocked:
+    case Raise::kBlocked: {
+      const uint32_t limitMs = g.request->timeoutMs / kSleepPart;
+      sleepLimit = timespec{static_cast<time_t>(limitMs / 1000), static_cast<long>(limitMs % 1000) * 1000000};
       fire.number = SYS_ppoll;
       fire.arguments[0] = fire.arguments[1] = fire.arguments[3] = fire.arguments[4] = 0;
       fire.arguments[2] = reinterpret_cast<uint64_t>(&sleepLimit);
       return startSibling(Beside::kSameCpu, wakeSleeper);
+    }
     case Raise::kTimer:
-      fire.how = How::kSpin;
+      fire.how = How::kWindow;
+      fire.number = ~uint64_t{0};
       fire.spins = kSpins;
       return prepareTimer();
     case Raise::kIpi:
@@ -143,10 +148,6 @@ void prepareRaise(Raise raise) {
       fire.spins = kSpins;
       return startSibling(Beside::kOtherCpu, interruptSpinner);
   }
-}
-
-void raiseAgain() {
-  if (g.request->raise == Raise::kTimer) startTimer();
 }
 
 }  // namespace sigframe

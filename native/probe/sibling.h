@@ -15,9 +15,6 @@ void startSibling(Beside where, void (*main)());
 /** Gets ready for how the request's signal is to come: siblings, timers, what `sigframe_fire` does. */
 void prepareRaise(Raise raise);
 
-/** From the handler: a signal that came before the registers were loaded is sent anew. */
-void raiseAgain();
-
 /** Loads the request's image for siblings into the registers of this thread. */
 void loadSibling();
 

@@ -31,6 +31,12 @@ inline bool inArena(uint64_t offset, uint64_t length) {
   return offset >= kFirstRegion && offset <= bytes && length <= bytes - offset;
 }
 
+/** Whether frames of this ABI can be had. */
+inline bool hasAbi(Abi abi) {
+  if (isIa32(abi)) return g.control->ia32Error == 0;
+  return abi != Abi::kX32 || g.control->x32Error == 0;
+}
+
 /** Ends the process with `status`, having told Node nothing more. */
 [[noreturn]] void quit(int status);
 
@@ -51,6 +57,9 @@ void runIsolated();
 
 /** Threads with an image each on one CPU, which they give to one another. */
 void runSwitches();
+
+/** Many random rounds, checked here: nobody is told before the end. */
+void runStress();
 
 /** The limit that the engine is measured against; fills outcome.elapsedNs. */
 void runPlainLoop();

@@ -41,8 +41,9 @@ int askX32() {
   return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : ENOSYS;
 }
 
-int installX32(int signal, void (*handler)(int), unsigned long flags) {
-  const CompatSigaction action{low(handler), static_cast<uint32_t>(flags | kSaRestorer), low(sigframe_restorer_x32), {0, 0}};
+int installX32(int signal, void (*handler)(int), unsigned long flags, uint64_t mask) {
+  const CompatSigaction action{low(handler), static_cast<uint32_t>(flags | kSaRestorer), low(sigframe_restorer_x32),
+                               {static_cast<uint32_t>(mask), static_cast<uint32_t>(mask >> 32)}};
   return syscall(kX32RtSigaction, signal, &action, nullptr, sizeof action.mask) == 0 ? 0 : errno;
 }
 

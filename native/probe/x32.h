@@ -13,7 +13,7 @@ constexpr uint32_t kX32RtSigreturn = kX32Bit | 513;
 /** Whether this kernel has x32 system calls; asked in a fork, since a refusal may be deadly. Returns errno or 0. */
 int askX32();
 
-/** Registers a handler for x32 frames. Returns errno or 0. */
-int installX32(int signal, void (*handler)(int), unsigned long flags);
+/** Registers a handler for x32 frames, with these signals blocked. Returns errno or 0. */
+int installX32(int signal, void (*handler)(int), unsigned long flags, uint64_t mask = 0);
 
 }  // namespace sigframe

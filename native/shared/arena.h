@@ -90,7 +90,7 @@ enum class Refusal : int32_t {
 /** Where a signal hit the probe, or what it died of: `kAfter` is behind a sigreturn that went well. */
 enum class Where : uint32_t { kNone = 0, kLoad = 1, kDelivery = 2, kSigreturn = 3, kAfter = 4, kHandler = 5 };
 
-enum class RequestKind : uint32_t { kProbe = 0, kPlainLoop = 1, kSwitch = 2 };
+enum class RequestKind : uint32_t { kProbe = 0, kPlainLoop = 1, kSwitch = 2, kStress = 3 };
 
 /** A frame waits for Node's callback (kFrameReady), or goes back edited (kReplied). */
 enum class Live : uint32_t { kNone = 0, kFrameReady = 1, kReplied = 2 };
@@ -132,7 +132,7 @@ struct alignas(64) Request {
   uint64_t rfbm;  // requested-feature bitmap of the load, the poison and the save
   uint32_t load;
   uint32_t poison;
-  uint32_t ops;
+  uint32_t ops;      // stress: its Stress
   uint32_t opCount;
   uint32_t written;       // 0: not recorded; else kHeadBytes of head, then the fpstate at +written64
   uint32_t writtenBytes;  // of the fpstate
@@ -140,7 +140,7 @@ struct alignas(64) Request {
   uint32_t sentBytes;
   uint32_t after;
   uint32_t sentFrom;  // live: where Node left the fpstate that it sends
-  uint64_t count;     // plain loop, switches: rounds; isolated: how often, 0 as 1
+  uint64_t count;     // plain loop, switches: rounds; stress: the most of them; isolated: how often, 0 as 1
   uint64_t bad;       // plain loop: non-zero for frames that the kernel rejects
   Abi abi;
   Raise raise;
@@ -149,8 +149,8 @@ struct alignas(64) Request {
   StackState stack;     // isolated, but for kNone
   uint32_t stackBytes;  // of the alternate stack
   uint32_t timeoutMs;   // isolated
-  uint32_t threads;     // switches: how many images lie at `load`, and come back at `after`
-  uint32_t stride;      // switches: bytes from one image to the next
+  uint32_t threads;     // switches, stress: how many images lie at `load`, and come back at `after`
+  uint32_t stride;      // switches, stress: bytes from one image to the next
 };
 static_assert(sizeof(Request) == 128);
 
@@ -173,6 +173,61 @@ struct alignas(64) Outcome {
   uint32_t served;       // page faults that userfaultfd stopped; repeated: how many frames were refused
 };
 static_assert(sizeof(Outcome) == 64);
+
+constexpr uint32_t kMostStressCpus = 64;
+
+/** How a round of a stress request has its signals. */
+enum class Way : uint32_t {
+  kTgkill = 0,    // by syscall
+  kTgkill32 = 1,  // by int $0x80, from 32-bit code
+  kMixed = 2,     // by syscall, while timers may interrupt
+  kSpin = 3,      // from a timer, while the thread spins
+  kYield = 4,     // from a timer, while the thread gives up its CPU
+};
+
+/** What became of a lost round. */
+enum class Loss : uint32_t {
+  kNone = 0,
+  kRegisters = 1,  // the registers were not what they had been
+  kSignal = 2,     // the signal did not come, or came more than once
+};
+
+/** What happened on one CPU of the list. */
+struct StressOn {
+  uint64_t rounds;
+  uint64_t signals;
+  uint64_t timed;  // how many of those came from timers
+  uint64_t moves;  // from another CPU to this one
+  uint64_t lost;   // rounds
+};
+
+/**
+ * Many rounds of load, signal, poison, sigreturn, save and compare, with nobody told before the end. The images are
+ * at Request.load; at Request.after there comes what XSAVE makes of each where no signal hits, then what it made of
+ * the last round, then what it made of the first lost one.
+ */
+struct alignas(64) Stress {
+  // What is asked.
+  uint64_t seed;
+  uint32_t limitMs;   // how long it may take
+  uint32_t abis;      // a bit for each Abi to be used
+  uint32_t cpuCount;
+  uint32_t lane;      // where in the list it begins: lanes of one team are never on one CPU
+  uint32_t team;      // lanes of one team move at the same times, by the same distance
+  uint32_t spoil;     // in this round, counted from 1, the handler changes XMM0 in the frame: it must be found lost
+  uint32_t cpus[kMostStressCpus];
+  // What is told.
+  uint64_t signals[4];  // that were handled, by Abi
+  uint64_t refused;     // moves that the kernel refused
+  uint64_t switches;    // how often the CPU was given to others, or taken
+  Loss loss;            // of the first lost round, and what it was about
+  uint32_t image, poison;
+  Abi abi;
+  Way way;
+  uint32_t cpu;
+  StressOn on[kMostStressCpus];
+};
+static_assert(sizeof(Stress) <= kPage);
 
 /** The control page. Never handed to JavaScript. */
 struct alignas(64) Control {

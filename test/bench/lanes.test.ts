@@ -1,9 +1,16 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { bench } from '../../lib/bench/bench.ts'
 import { BenchError, type Lane, lanesOf } from '../../lib/bench/lanes.ts'
+import { abis } from '../../lib/frame/abi.ts'
 import { nativeProblem } from '../../lib/native.ts'
 import type { Seen } from '../../lib/probe/result.ts'
-import { openSync, type Probe } from '../../lib/probe/session.ts'
+import { openSync, type Probe, permissible } from '../../lib/probe/session.ts'
+import { readHostCpu } from '../../lib/xstate/host.ts'
+import { randomImage } from '../../lib/xstate/random.ts'
+
+function supportsTiles(): boolean {
+  return nativeProblem() === undefined && permissible(readHostCpu()).includes('xtiledata')
+}
 
 describe.skipIf(nativeProblem() !== undefined)('lanes of a real session', () => {
   let probe: Probe
@@ -21,9 +28,12 @@ describe.skipIf(nativeProblem() !== undefined)('lanes of a real session', () => 
   test('are those that are told of', () => {
     const names = lanes.map(({ name }) => name)
     const bad = probe.layout.xsave ? ['batched bad frames'] : []
+    const ia32 = probe.lack('ia32') === null ? ['batched ia32-rt frames', 'batched ia32 frames'] : []
     expect(names).toEqual([
       'batched good frames',
       ...bad,
+      ...ia32,
+      'isolated',
       'live edits, pinned',
       'live edits',
       'runSync data',
@@ -32,10 +42,46 @@ describe.skipIf(nativeProblem() !== undefined)('lanes of a real session', () => 
     ])
   })
 
-  test('each runs any count, more than the sessions take at once too, and has its loop', async () => {
+  test('each runs any count, more than the sessions take at once too, and has what it is compared with', async () => {
     for (const lane of lanes) {
       for (const count of [1, 7, 3000]) await lane.run(count)
-      expect(lane.loop(500)).toBeGreaterThan(0)
+      for (const yardstick of lane.against) expect(await yardstick.run(500)).toBeGreaterThan(0)
+    }
+  })
+
+  test('32-bit frames are compared with 64-bit ones, then with their own plain loop', () => {
+    for (const { name, against } of lanes) {
+      const wanted = name.includes('ia32') ? ['64-bit', 'plain'] : ['plain']
+      expect([name, against.map(one => one.name)]).toEqual([name, wanted])
+    }
+  })
+})
+
+describe.skipIf(nativeProblem() !== undefined)('the plain loop', () => {
+  let probe: Probe
+
+  beforeAll(() => {
+    probe = openSync()
+  })
+
+  afterAll(async () => {
+    await probe.close()
+  })
+
+  test.each(abis)('%s: good frames come back, bad ones are refused', abi => {
+    if (probe.lack(abi) !== null) return
+    const request = probe.prepare({ abi, load: randomImage(probe.layout, { seed: 1 }) })
+    expect(probe.plainLoop(request, 300, false)).toBeGreaterThan(0)
+    if (probe.layout.xsave) expect(probe.plainLoop(request, 300, true)).toBeGreaterThan(0)
+  })
+
+  test.runIf(supportsTiles())('frames with tile data', async () => {
+    const large = openSync({ permissions: ['xtiledata'] })
+    try {
+      const request = large.prepare({ load: randomImage(large.layout, { seed: 1 }) })
+      expect(large.plainLoop(request, 300, false)).toBeGreaterThan(0)
+    } finally {
+      await large.close()
     }
   })
 })
@@ -45,6 +91,7 @@ const pretending = (probe: Probe, seen: unknown): Probe => {
   const all = (requests: readonly unknown[]) => requests.map(() => seen as Seen)
   return {
     layout: probe.layout,
+    lack: () => null,
     prepare: () => ({}),
     runEach: (requests: readonly unknown[], visit: (seen: Seen) => void) => all(requests).forEach(visit),
     runSync: () => seen,
@@ -102,7 +149,10 @@ describe.skipIf(nativeProblem() !== undefined)('a lane that is not what it says 
   })
 
   test('a loop that met another fate', () => {
-    for (const lane of pretended(null)) expect(() => lane.loop(1)).toThrow(BenchError)
+    for (const { against } of pretended(null)) {
+      const plain = against.find(({ name }) => name === 'plain')
+      expect(() => plain?.run(1)).toThrow(BenchError)
+    }
   })
 })
 
@@ -113,9 +163,11 @@ test.skipIf(nativeProblem() !== undefined)('a whole bench, as short as may be', 
   expect(rounds).toBeGreaterThan(2)
   expect(host.cpus).toBeGreaterThan(0)
   expect(steps.at(-1)).toBe(1)
-  for (const { perSecond, limitPerSecond, ratio } of lanes) {
-    expect(perSecond).toBeGreaterThan(0)
-    expect(limitPerSecond).toBeGreaterThan(0)
-    expect(ratio).toBeGreaterThan(0)
+  for (const lane of lanes) {
+    expect(lane.perSecond).toBeGreaterThan(0)
+    for (const { limitPerSecond, ratio } of [lane, ...lane.others]) {
+      expect(limitPerSecond).toBeGreaterThan(0)
+      expect(ratio).toBeGreaterThan(0)
+    }
   }
 })

@@ -22,10 +22,15 @@ const lane = (nsEach: number, loopNsEach: number, changes: Partial<Lane> = {}) =
       calls.push('run')
       clockMs += (count * nsEach) / 1e6
     },
-    loop: count => {
-      calls.push('loop')
-      return count * loopNsEach
-    },
+    against: [
+      {
+        name: 'loop',
+        run: count => {
+          calls.push('loop')
+          return count * loopNsEach
+        },
+      },
+    ],
     ...changes,
   }
   return { made, calls }
@@ -56,13 +61,13 @@ describe('median', () => {
 })
 
 test('a portion fills its slice of time', async () => {
-  const { count, loopCount } = await portion(lane(10_000, 500).made, 10)
+  const { count, counts } = await portion(lane(10_000, 500).made, 10)
   expect(count).toBe(1000)
-  expect(loopCount).toBe(20_000)
+  expect(counts).toEqual([20_000])
 })
 
 test('a portion of something slow is at least one', async () => {
-  expect(await portion(lane(1e6, 1e8).made, 1)).toMatchObject({ count: 1, loopCount: 1 })
+  expect(await portion(lane(1e6, 1e8).made, 1)).toMatchObject({ count: 1, counts: [1] })
 })
 
 test('the ratio is that of the two paces', async () => {
@@ -76,7 +81,8 @@ test('the ratio is that of the two paces', async () => {
 
 test('one slow round of many does not count', async () => {
   let round = 0
-  const disturbed = lane(10_000, 10_000, { loop: count => count * (round++ === 4 ? 1e7 : 10_000) }).made
+  const run = (count: number) => count * (round++ === 4 ? 1e7 : 10_000)
+  const disturbed = lane(10_000, 10_000, { against: [{ name: 'loop', run }] }).made
   const [result] = await measure([disturbed], { rounds: 5, sliceMs: 2 })
   expect(result?.ratio).toBeCloseTo(1)
   expect(result?.highestRatio).toBeGreaterThan(10)
@@ -86,6 +92,18 @@ test('loop and engine take turns, and turns in being first', async () => {
   const { made, calls } = lane(10_000, 10_000)
   await measure([made], { rounds: 4, sliceMs: 1 })
   expect(calls.slice(-8)).toEqual(['loop', 'run', 'run', 'loop', 'loop', 'run', 'run', 'loop'])
+})
+
+test('beside each of its yardsticks, one of which may be another lane', async () => {
+  const against = [
+    { name: 'first', run: async (count: number) => count * 5000 },
+    { name: 'second', run: (count: number) => count * 20_000 },
+  ] as const
+  const [result] = await measure([lane(10_000, 1, { against }).made], { rounds: 3, sliceMs: 5 })
+  expect(result).toMatchObject({ against: 'first', others: [{ against: 'second' }] })
+  expect(result?.ratio).toBeCloseTo(0.5)
+  expect(result?.others[0]?.ratio).toBeCloseTo(2)
+  expect(result?.others[0]?.limitPerSecond).toBeCloseTo(50_000)
 })
 
 test('every lane in each round, with progress', async () => {

@@ -53,7 +53,7 @@ test.each([
 const listing = (selftest: string, ...names: string[]): Listing => ({
   selftest,
   summary: '',
-  cases: names.map(name => ({ name, summary: '', rules: [], commit: '' })),
+  cases: names.map(name => ({ name, summary: '', rules: [], commit: '', abis: ['x86_64'], long: false })),
 })
 
 const all = [listing('a', 'x', 'y'), listing('ab', 'x')]

@@ -1,3 +1,5 @@
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import { parseKtap } from '../report/ktap-parser.ts'
 import { canProbe, inShell, sigframe } from './sigframe.ts'
@@ -11,7 +13,9 @@ const noAddon = { SIGFRAME_NATIVE_DIR: '/no/such/folder' }
 describe('a machine that cannot be probed', () => {
   const reason = 'probing signal frames needs x86-64 Linux; this is linux arm64'
 
-  test.runIf(process.platform === 'linux').each([['run'], ['run', '--format', 'json'], ['info'], ['bench']])(
+  test
+    .runIf(process.platform === 'linux')
+    .each([['run'], ['run', '--format', 'json'], ['info'], ['bench'], ['stress']])(
     '%s %s %s: one line, and the exit code of a skip',
     async (...words) => {
       const { code, stdout, stderr } = await sigframe(words.filter(Boolean), elsewhere)
@@ -35,7 +39,7 @@ describe('a machine that cannot be probed', () => {
 describe.runIf(process.platform === 'linux' && process.arch === 'x64')(
   'an addon that is gone is no skip',
   () => {
-    test.each([['run'], ['info'], ['bench']])('%s: one line, exit code 70', async word => {
+    test.each([['run'], ['info'], ['bench'], ['stress']])('%s: one line, exit code 70', async word => {
       const { code, stdout, stderr } = await sigframe([word], noAddon)
       expect({ code, stdout }).toEqual({ code: 70, stdout: '' })
       expect(stderr).toBe(
@@ -101,7 +105,9 @@ describe.skipIf(!canProbe)('bench', () => {
   test('for people', async () => {
     const { code, stdout, stderr } = await sigframe(['bench', '--seconds', '0.2'])
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
-    expect(stdout).toMatch(/^batched good frames +[\d,]+ +[\d,]+ +\d\.\d\d +\d\.\d\d\.\.\d\.\d\d +0\.90$/m)
+    expect(stdout).toMatch(
+      /^batched good frames +[\d,]+ +plain +[\d,]+ +\d\.\d\d +\d\.\d\d\.\.\d\.\d\d +0\.90$/m,
+    )
   })
 
   test('for machines', async () => {
@@ -111,9 +117,49 @@ describe.skipIf(!canProbe)('bench', () => {
       expect(lane).toMatchObject({
         lane: expect.any(String),
         perSecond: expect.any(Number),
+        against: expect.stringMatching(/^(plain|64-bit)$/),
         limitPerSecond: expect.any(Number),
         ratio: expect.any(Number),
       })
+  })
+})
+
+describe.skipIf(!canProbe)('stress', () => {
+  test('for people, and where nobody watches not a word more', async () => {
+    const { code, stdout, stderr } = await sigframe(['stress', '--seconds', '1.5'])
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    expect(stdout).toMatch(/^CPU +probes +a second +signals +by timers +moves here +lost$/m)
+    expect(stdout).toMatch(/\nPASS {2}[\d,]+ probes, [\d,]+ signals in .*: nothing lost\n$/)
+    for (const line of stdout.split('\n')) expect([...line].length).toBeLessThanOrEqual(80)
+  })
+
+  test('for machines', async () => {
+    const { code, stdout } = await sigframe([
+      'stress',
+      '--json',
+      '--seconds',
+      '0.3',
+      '--cpus',
+      '0',
+      '--seed',
+      '9',
+    ])
+    expect(code).toBe(0)
+    expect(JSON.parse(stdout)).toMatchObject({ lost: 0, problems: [], seed: 9, cpus: [0], oneCpu: null })
+  })
+
+  test('| head -1', async () => {
+    expect(await inShell('SIGFRAME stress --seconds 0.2 | head -1')).toMatchObject({ code: 0, stderr: '' })
+  })
+
+  test('what is lost is told by the exit code', async () => {
+    const session = pathToFileURL(join(import.meta.dirname, '../../dist/lib/probe/session.js'))
+    const losing = `import{Probe}from${JSON.stringify(session.href)};const{stress}=Probe.prototype;Probe.prototype.stress=function(images,task){return(stress.call(this,images,{...task,spoil:2}))}`
+    const { code, stdout, stderr } = await sigframe(['stress', '--seconds', '0.2'], {
+      NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(losing)}`,
+    })
+    expect({ code, stderr }).toEqual({ code: 1, stderr: '' })
+    expect(stdout).toMatch(/\nFAIL {2}[\d,]+ probes, .*: [\d,]+ lost\n {6}process \d+/)
   })
 })
 

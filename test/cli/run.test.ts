@@ -14,6 +14,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type Bundle, exitCodeOf } from '../../lib/harness/results.ts'
+import { selftestNames } from '../../lib/harness/selftests.ts'
 import { parseBundle } from '../../lib/report/bundle.ts'
 import { bundleJson } from '../../lib/report/json.ts'
 import { widthOf } from '../../lib/report/text.ts'
@@ -22,12 +23,13 @@ import { canProbe, ended, inShell, sigframe, start } from './sigframe.ts'
 
 // Quick, and there on every host that has XSAVE.
 const one = 'untouched_frame'
+const first = selftestNames()[0] as string
 
 describe('run --list', () => {
   test('names every selftest and case, on any machine', async () => {
     const { code, stdout, stderr } = await sigframe(['run', '--list'])
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
-    expect(stdout).toMatch(/^fx_only_fallback\n/)
+    expect(stdout).toMatch(new RegExp(`^${first}\n`))
     expect(stdout).toMatch(/\n\nsigframe_fpu_portability\n.*\n {2}invalid_shrunk /s)
     for (const line of stdout.split('\n')) expect(widthOf(line), line).toBeLessThanOrEqual(80)
   })
@@ -46,9 +48,42 @@ describe('run --list', () => {
     ])
   })
 
+  test('whose frames a case is for, and what takes long', async () => {
+    const { stdout } = await sigframe([
+      'run',
+      '--list',
+      'ia32_frame/x87_tag',
+      'frame_placement/eviction_race',
+    ])
+    expect(stdout).toMatch(/ · ia32-rt ia32\n/)
+    expect(stdout).toMatch(/ · --long\n/)
+    const json = await sigframe(['run', '--list', '--json', 'frame_placement/eviction_race'])
+    const [{ cases }] = JSON.parse(json.stdout).selftests
+    expect(cases).toMatchObject([{ abis: expect.arrayContaining(['x86_64']), long: true }])
+  })
+
+  test('the past bugs that the listed cases would have caught, and no others', async () => {
+    const all = await sigframe(['run', '--list'])
+    expect(all.stdout).toMatch(/\n\nPast bugs\n(.*\n)* {2}d877550eaf2d · CVE-2024-26603 · /)
+    const some = await sigframe(['run', '--list', 'frame_placement/short_claim'])
+    expect(some.stdout).toContain('CVE-2024-26603')
+    expect(some.stdout).not.toContain('CVE-2021-47227')
+    expect((await sigframe(['run', '--list', 'xsave_header'])).stdout).not.toContain('Past bugs')
+  })
+
+  test('as JSON they are `history`', async () => {
+    const { stdout } = await sigframe(['run', '--list', '--json', 'frame_placement/short_claim'])
+    const { history } = JSON.parse(stdout)
+    expect(history).toMatchObject([{ id: 'd877550eaf2d', cve: 'CVE-2024-26603' }])
+    expect(history[0].cases).toContain('frame_placement/short_claim')
+    expect(JSON.parse((await sigframe(['run', '--list', '--json', one])).stdout).history).toMatchObject([
+      { id: 'sw bytes of 32-bit frames' },
+    ])
+  })
+
   test('| head -1 ends quietly', async () => {
     const { stdout, stderr } = await inShell('SIGFRAME run --list | head -1')
-    expect({ stdout, stderr }).toEqual({ stdout: 'fx_only_fallback\n', stderr: '' })
+    expect({ stdout, stderr }).toEqual({ stdout: `${first}\n`, stderr: '' })
   })
 })
 
@@ -106,6 +141,23 @@ describe.skipIf(!canProbe)('run', () => {
       const lines = stdout.split('\n').filter(line => !line.includes('/x86_64/'))
       expect(Math.max(...lines.map(widthOf))).toBeLessThanOrEqual(columns)
     }
+  })
+
+  test('what takes long is skipped, and says how to run it', () => {
+    const long = bundle.cases.filter(({ case: name }) => name === 'eviction_race')
+    const reason = 'it takes long: --long runs it'
+    for (const { id, verdict, reason: why } of long) {
+      expect(verdict, id).toBe('skip')
+      // What the host lacks comes first.
+      if (!why.includes('nothing above SSE')) expect(why, id).toBe(reason)
+    }
+    expect(long.length > 0 || bundle.kernel === null).toBe(true)
+  })
+
+  test.runIf(process.env.SIGFRAME_LONG)('--long runs it', async () => {
+    const name = 'frame_placement/eviction_race/x86_64'
+    const { stdout } = await sigframe(['run', name, '--long', '--json'])
+    for (const { reason } of JSON.parse(stdout).cases) expect(reason).not.toContain('--long')
   })
 
   test('a name that selects nothing', async () => {

@@ -45,6 +45,36 @@ describe.skipIf(!canProbe)('a signal while frames are under way', () => {
   })
 })
 
+describe.skipIf(!canProbe)('a signal while stress is under way', () => {
+  test.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)('%s: the table so far, then its end', async signal => {
+    const child = start(['stress', '--seconds', '600'])
+    const end = ended(child)
+    const probe = await probeOf(child)
+    await sleep(600)
+    child.kill(signal)
+    const { code, signal: by, stdout, stderr } = await end
+    expect({ code, by, stderr }).toEqual({ code: null, by: signal, stderr: '' })
+    expect(stdout).toMatch(/\nSTOPPED {2}[\d,]+ probes, .*: nothing lost\n$/)
+    await until(() => !existsSync(`/proc/${probe}`))
+  })
+
+  test('the JSON so far', async () => {
+    const child = start(['stress', '--seconds', '600', '--json'])
+    const end = ended(child)
+    await probeOf(child)
+    await sleep(600)
+    child.kill('SIGINT')
+    expect(JSON.parse((await end).stdout)).toMatchObject({ interrupted: true, lost: 0, problems: [] })
+  })
+
+  test('to a shell that is 130', async () => {
+    const { stdout } = await inShell(
+      'SIGFRAME stress --seconds 600 >/dev/null & pid=$!; sleep 1; kill -INT $pid; wait $pid; echo "exit $?"',
+    )
+    expect(stdout).toBe('exit 130\n')
+  })
+})
+
 describe.skipIf(process.platform !== 'linux')('a signal while the results are written', () => {
   let folder: string
 

@@ -121,4 +121,10 @@ describe.skipIf(!canProbe || !hasScript)('on a real terminal', () => {
     expect(text).toMatch(/\r.{3}measuring: \d+ %/)
     expect(text.slice(text.lastIndexOf('measuring'))).toMatch(/^measuring: \d+ %\r.{3}.*Host/)
   })
+
+  test('stress tells how far it is, and takes the line away', () => {
+    const text = onTerminal(80, 'stress --seconds 2')
+    expect(text).toMatch(/\r.{3}1 s of 2: [\d,]+ probes, 0 lost\r/)
+    expect(text.slice(text.lastIndexOf(' s of '))).toMatch(/^ s of 2: [\d,]+ probes, 0 lost\r.{3}.*Host/)
+  })
 })

@@ -52,7 +52,7 @@ describe('wrong usage: one line on stderr, nothing on stdout, exit code 64', () 
     [['run', '--baseline', 'OTHER'], /other\.json: bundleVersion is 2, must be 1$/],
     [
       ['run', '--list', 'no_such_test'],
-      /^no selftest or case is called "no_such_test": the selftests are fx_only_fallback /,
+      /^no selftest or case is called "no_such_test": the selftests are .*fx_only_fallback /,
     ],
     [['run', '--list', '--format', 'ktap'], /^--list is printed as pretty or json, not as ktap$/],
     [['run', '--list', '--output', 'x'], /^--list is printed: --output is for results$/],
@@ -67,6 +67,17 @@ describe('wrong usage: one line on stderr, nothing on stdout, exit code 64', () 
     [['bench', '--seconds', 'soon'], /argument 'soon' is invalid/],
     [['bench', '--seconds', 'NaN'], /argument 'NaN' is invalid/],
     [['bench', '--seconds', ' '], /is invalid/],
+    [
+      ['stress', '--seconds', '0'],
+      /argument '0' is invalid\. It must be a number in 0\.1\.\.604800; see sigframe stress --help$/,
+    ],
+    [['stress', '--seed', '1.5'], /It must be an integer in 0\.\.2147483647; see sigframe stress --help$/],
+    [['stress', '--seed', '-1'], /argument '-1' is invalid/],
+    [['stress', '--per-cpu', '0'], /It must be an integer in 1\.\.16; see sigframe stress --help$/],
+    [['stress', '--cpus', 'all'], /^--cpus "all" is no list of CPUs as 0-3,8$/],
+    [['stress', '--cpus', ''], /^--cpus "" is no list of CPUs as 0-3,8$/],
+    [['stress', '--cpus', '8191'], /^--cpus 8191: this process may run on [\d,-]+, not on 8191$/],
+    [['stress', 'avx'], /^too many arguments for 'stress'/],
     [['run', '\u001b[31mred\n', '--list'], /^no selftest or case is called "\\u001b\[31mred\\n": /],
     [['run', '--\u001b[31m\n'], /^unknown option '--\\x1b\[31m '; see sigframe run --help$/],
   ])('%j', async (words, message) => {
@@ -95,6 +106,7 @@ describe('help', () => {
     [['run', '--help'], /Examples:\n {2}sigframe run\n/],
     [['info', '--help'], /Examples:\n {2}sigframe info\n/],
     [['bench', '--help'], /Examples:\n {2}sigframe bench\n/],
+    [['stress', '--help'], /Examples:\n {2}sigframe stress\n/],
     [['help', 'run'], /Examples:\n {2}sigframe run\n/],
   ])('%j has an example, and keeps to 80 columns', async (words, example) => {
     const { code, stdout, stderr } = await sigframe(words)

@@ -9,6 +9,7 @@ import {
   type FrameShape,
   frameShape,
   type HeadField,
+  isIa32,
 } from '../../lib/frame/abi.ts'
 import type { FieldPlace } from '../../lib/frame/format.ts'
 import { needsProbes, returned, session } from '../probe/support.ts'
@@ -30,8 +31,8 @@ describe('the name of an ABI', () => {
   })
 
   it('is refused by its field when there is no such one', () => {
-    expect(() => checkAbi('request.abi', 'x32')).toThrow(
-      new RangeError('request.abi is "x32", must be one of x86_64 ia32-rt ia32'),
+    expect(() => checkAbi('request.abi', 'arm')).toThrow(
+      new RangeError('request.abi is "arm", must be one of x86_64 ia32-rt ia32 x32'),
     )
     expect(() => checkAbi('abi', undefined)).toThrow(
       new TypeError('abi must be the name of an ABI, not undefined'),
@@ -78,6 +79,7 @@ describe.each(abis)('the shape of %s frames', abi => {
 it.each([
   ['x86_64', { headBytes: 440, frameBytes: 440, fsave: false, fsaveSize: 0, trailer: 4 }],
   ['ia32-rt', { headBytes: 268, frameBytes: 268, fsave: true, fsaveSize: 112, trailer: 116 }],
+  ['x32', { headBytes: 424, frameBytes: 424, fsave: false, fsaveSize: 0, trailer: 4 }],
   ['ia32', { headBytes: 108, frameBytes: 732, fsave: true, fsaveSize: 112, trailer: 116 }],
 ] as const)('%s frames have their sizes', (abi, sizes) => {
   expect(frameShape(abi)).toMatchObject(sizes)
@@ -174,6 +176,9 @@ struct ucontext_ia32 { u32 uc_flags, uc_link; struct stack_ia32 uc_stack; struct
 struct ucontext_64 { u64 uc_flags, uc_link; struct stack_64 uc_stack; struct sigcontext_64 uc_mcontext;
                      u64 uc_sigmask; };
 struct x86_64 { u64 pretcode; struct ucontext_64 uc; char info[128]; };
+struct ucontext_x32 { u32 uc_flags, uc_link; struct stack_ia32 uc_stack; u32 pad; struct sigcontext_64 uc_mcontext;
+                      u64 uc_sigmask; };
+struct x32 { u64 pretcode; struct ucontext_x32 uc; char info[128]; };
 struct ia32_rt { u32 pretcode; int sig; u32 pinfo, puc; char info[128]; struct ucontext_ia32 uc;
                  char retcode[8]; };
 struct ia32 { u32 pretcode; int sig; struct sigcontext_32 sc; struct _fpstate_32 fpstate_unused;
@@ -218,7 +223,7 @@ const assertions = (abi: Abi): string[] => {
     const place = `offsetof(${struct}, ${member}) == ${inFrame(shape, at)}`
     return `_Static_assert(${place} && sizeof(((${struct} *)0)->${member}) == ${width}, "${abi} ${name}");`
   })
-  const last = abi === 'x86_64' ? 'info) + 128' : 'retcode) + 8'
+  const last = isIa32(abi) ? 'retcode) + 8' : 'info) + 128'
   return [...fields, `_Static_assert(offsetof(${struct}, ${last} == ${shape.frameBytes}, "${abi}");`]
 }
 

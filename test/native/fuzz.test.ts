@@ -42,8 +42,17 @@ const nearly: Spoil = (random, memory, description) => {
     const request = arena.requests! - arena.first! + slot * arena.requestBytes!
     const field = (name: string, value: number) =>
       put(request + arena[`Request.${name}`]!, random.below(12) === 0 ? random.edgy() : value)
-    field('kind', random.below(20) === 0 ? 1 : 0)
-    field('flags', 0)
+    field('kind', random.below(20) === 0 ? 1 + random.below(2) : 0)
+    field('flags', random.pick([0, 0, 2]))
+    field('abi', random.below(4))
+    field('raise', random.below(4) ? random.pick([0, 1, 5]) : random.below(7))
+    field('stack', random.below(4) ? 0 : random.below(8))
+    field('stackBytes', random.pick([0, 2048, 8192, 32_768, random.edgy()]))
+    field('built', images + 4096 + 128)
+    field('sibling', random.below(2) ? 0 : images)
+    field('timeoutMs', 5)
+    field('threads', random.below(10))
+    field('stride', random.pick([0, 3, 64, 4096, random.edgy()]))
     field('rfbm', random.pick([3, 7, 0xff, 0xffff_ffff]))
     put(request + arena['Request.rfbm']! + 4, random.below(10) ? 0 : random.edgy())
     field('load', images)
@@ -62,13 +71,58 @@ const nearly: Spoil = (random, memory, description) => {
   }
   for (let i = 0; i < 8; i++) {
     const op = data - arena.first! + i * arena.opBytes!
-    put(op + arena['Op.code']!, random.below(40) ? 1 + random.below(8) : random.edgy())
+    // With the region in its upper half.
+    put(
+      op + arena['Op.code']!,
+      random.below(40) ? 1 + random.below(9) + 0x1_0000 * random.below(4) : random.edgy(),
+    )
     put(op + arena['Op.at']!, random.pick([0, 464, 512, 2048, random.edgy()]))
     put(op + arena['Op.length']!, random.pick([0, 4, 8, 64, 2696, random.edgy()]))
     put(op + arena['Op.payload']!, random.pick([data, data + dataBytes - 64, random.edgy()]))
     put(op + arena['Op.value']!, random.edgy())
     put(op + arena['Op.value']! + 4, random.below(3) ? 0 : random.edgy())
   }
+}
+
+/** Stress requests that nearly make sense. */
+const stressing: Spoil = (random, memory, description) => {
+  nearly(random, memory, description)
+  const { arena } = loadNative()
+  const view = new DataView(memory)
+  const { data } = description
+  const images = data + 8192
+  for (let slot = 0; slot < arena.ringSlots!; slot++) {
+    const request = arena.requests! - arena.first! + slot * arena.requestBytes!
+    const field = (name: string, value: number) =>
+      view.setUint32(
+        request + arena[`Request.${name}`]!,
+        random.below(20) === 0 ? random.edgy() : value,
+        true,
+      )
+    field('kind', arena['RequestKind.stress']!)
+    field('threads', random.pick([2, 3, 7]))
+    field('stride', random.pick([640, 4096]))
+    field('writtenBytes', random.pick([576, 640]))
+    field('load', images)
+    field('after', images + 65536)
+    field('count', random.pick([1, 10, 1000]))
+    view.setUint32(request + arena['Request.count']! + 4, 0, true)
+  }
+  const stress = data - arena.first!
+  const put = (name: string, value: number) =>
+    view.setUint32(stress + arena[`Stress.${name}`]!, random.below(20) === 0 ? random.edgy() : value, true)
+  put('limitMs', random.pick([0, 1, 5]))
+  put('abis', random.pick([1, 7, 15]))
+  put('cpuCount', random.pick([1, 2, 64]))
+  put('lane', random.edgy())
+  put('team', random.edgy())
+  put('spoil', random.below(12))
+  for (let i = 0; i < arena.mostStressCpus!; i++)
+    view.setUint32(
+      stress + arena['Stress.cpus']! + 4 * i,
+      random.below(4) ? random.below(2) : random.edgy(),
+      true,
+    )
 }
 
 /** Kills it, and waits until it is gone: a busy machine takes its time. */
@@ -85,6 +139,7 @@ describe('a probe process over garbage', () => {
     ['everything', everything],
     ['the ring', ring],
     ['requests that nearly make sense', nearly],
+    ['stress requests that nearly make sense', stressing],
   ])('%s', { timeout: process.env.SIGFRAME_LONG ? 600_000 : 30_000 }, (_, spoil) => {
     const { Session } = loadNative()
     const before = descriptors()

@@ -7,6 +7,7 @@ import { loadNative } from '../../lib/native.ts'
 import type { Native, NativeSession } from '../../lib/native-types.ts'
 import type { Seen } from '../../lib/probe/result.ts'
 import type { Probe } from '../../lib/probe/session.ts'
+import { randomImage } from '../../lib/xstate/random.ts'
 import { Random } from '../native/random.ts'
 import { needsProbes, returned, session } from './support.ts'
 
@@ -181,6 +182,46 @@ describe('a probe process that lies', () => {
         else expect((e as Error).message).toMatch(clear)
       }
     }
+    lies.now = {}
+    returned(probe.runSync())
+  })
+
+  it('about what came of a stress request', async () => {
+    const probe = session({ timeoutMs: 200 })
+    const { arena } = loadNative()
+    const random = new Random(6)
+    const images = [1, 2, 3].map(seed => randomImage(probe.layout, { seed }))
+    const task = { seed: 1, limitMs: 100, rounds: 20, abis: ['x86_64'], cpus: [0], lane: 0, team: 0 } as const
+    const told = ['signals', 'refused', 'switches', 'loss', 'image', 'poison', 'abi', 'way', 'cpu', 'on']
+    const counts: Record<string, number> = {}
+    lies.now = {
+      spoil: memory => {
+        const words = new Uint32Array(memory)
+        // Where it lies: the ring's last request of this kind says so.
+        const requests = words.subarray(0, (arena.ringSlots! * arena.requestBytes!) >> 2)
+        for (let at = 0; at < requests.length; at += arena.requestBytes! >> 2) {
+          if (requests[at + (arena['Request.kind']! >> 2)] !== arena['RequestKind.stress']) continue
+          const base = (requests[at + (arena['Request.ops']! >> 2)]! - arena.first!) >> 2
+          for (const name of told)
+            words[base + (arena[`Stress.${name}`]! >> 2)] = random.below(2) ? random.below(4) : random.edgy()
+        }
+      },
+    }
+    for (let i = 0; i < 60; i++) {
+      try {
+        const { counts: seen } = await probe.stress(images, task)
+        expect(seen.on).toHaveLength(1)
+        expect(seen.expected.map(one => one.length)).toEqual(images.map(({ bytes }) => bytes.length))
+        if (seen.loss !== null) expect(images[seen.loss.image]).toBeDefined()
+        counts[seen.loss === null ? 'kept' : 'lost'] = (counts[seen.loss === null ? 'kept' : 'lost'] ?? 0) + 1
+      } catch (error) {
+        expect((error as Error).message).toMatch(
+          /^the probe process tells of a lost round in words that are none$/,
+        )
+        counts.error = (counts.error ?? 0) + 1
+      }
+    }
+    expect(counts).toEqual({ kept: expect.any(Number), lost: expect.any(Number), error: expect.any(Number) })
     lies.now = {}
     returned(probe.runSync())
   })

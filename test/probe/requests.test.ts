@@ -57,7 +57,9 @@ describe('a request', () => {
     const probe = session()
     expect(() => probe.runSync(null as never)).toThrow(new TypeError('request must be an object, not null'))
     expect(() => probe.runSync({ loud: 1 } as never)).toThrow(
-      new RangeError('request.loud is 1, but a request has only abi raise stack load poison sibling edit'),
+      new RangeError(
+        'request.loud is 1, but a request has only abi raise stack load poison sibling shadowStack edit',
+      ),
     )
     expect(() => probe.runSync({ abi: 'ia64' as never })).toThrow(
       new RangeError('request.abi is "ia64", must be one of x86_64 ia32-rt ia32'),
