@@ -94,7 +94,11 @@ export default selftest('foreign_frames', {
       rule: ({ layout }) => ruleOfSize(othersSize(layout), layout),
       commit: 'rr-debugger/rr#3573',
       needs: needsAvx512,
-      edit: ({ layout }) => resizeTo(othersSize(layout)),
+      edit: ({ layout }) => [
+        // The old MAGIC2 would hide a kernel that looks there.
+        { op: 'fill', at: layout.size, length: magic2Size, value: 0 },
+        ...resizeTo(othersSize(layout)),
+      ],
     },
     tiles_in_a_task_without: {
       summary: 'The frame of a task with AMX tiles, returned in one that has not touched them.',

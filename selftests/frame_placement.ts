@@ -49,8 +49,14 @@ const secondPage = (state: PageState) => (): EditOp[] => [
   { op: 'pages', at: behindHeader, length: 1, state },
 ]
 
-/** A frame that claims to end behind its header, all bits of XSTATE_BV left; what they name is in the next page. */
-const shortClaim = (state: PageState) => (): EditOp[] => [...resizeTo(minXsaveSize), ...secondPage(state)()]
+/** A frame that claims to end behind its header, all bits of XSTATE_BV left; what they name is in the next pages. */
+const shortClaim =
+  (state: PageState) =>
+  ({ layout }: CaseContext): EditOp[] => [
+    ...resizeTo(minXsaveSize),
+    breakAt(behindHeader),
+    { op: 'pages', at: behindHeader, length: layout.size + magic2Size - behindHeader, state },
+  ]
 
 const atAddress =
   (address: bigint): FrameCase['edit'] =>
@@ -79,7 +85,7 @@ export default selftest('frame_placement', {
   cases: {
     ends_mapping: {
       summary: 'The task’s own frame, an unreadable page right behind it.',
-      rule: 'frame-may-end-a-mapping',
+      rule: 'untouched-frame-restores',
       commit: source,
       placement: 'guard',
       edit: context => [endMappingBehind(wholeFrame(context))],
@@ -158,7 +164,8 @@ export default selftest('frame_placement', {
       rule: 'rejected-return-leaves-init',
       commit: '484cea4f362e',
       placement: 'evicted',
-      needs: context => (isIa32(context.abi) ? null : ignoresMxcsr(context)),
+      // A 32-bit witness with nothing above SSE has no component left that MXCSR belongs to.
+      needs: context => (isIa32(context.abi) ? needsExtended(context) : ignoresMxcsr(context)),
       edit: () => [{ op: 'or', field: 'mxcsr', value: 1 << 16 }, ...firstPage('evicted')()],
     },
     corrupt_header_evicted: {

@@ -68,6 +68,12 @@ export default selftest('fx_only_fallback', {
       commit: source,
       edit: () => sized(minXsaveSize - 1),
     },
+    size_440: {
+      summary: 'xstate_size is 440, and MAGIC2 lies there too, where no register does.',
+      rule: 'size-below-576-is-fx-only',
+      commit: source,
+      edit: () => [...sized(440), { op: 'magic2' }],
+    },
     size_plus_64: {
       summary: 'xstate_size is 64 above what the task has, MAGIC2 at both sizes.',
       rule: 'size-above-user-size-is-fx-only',

@@ -9,7 +9,7 @@ import { restorable } from '../frame/reader.ts'
 import type { Returned, Saved, Seen, SignalInfo } from '../probe/result.ts'
 import { diffComponents, sameMxcsr } from '../xstate/compare.ts'
 import { type ComponentName, isKnownComponent } from '../xstate/components.ts'
-import { initImage, XsaveImage } from '../xstate/image.ts'
+import { initImage, initMxcsr, XsaveImage } from '../xstate/image.ts'
 import { type Layout, legacyFeatures } from '../xstate/layout.ts'
 import { type Observed, type Treatment, treatmentText } from './treatment.ts'
 
@@ -49,27 +49,37 @@ const afterFxrstor = ({ sent }: Saved, layout: Layout): XsaveImage =>
   imageWith(restorable(sent), layout, legacyFeatures)
 
 const sseBit = 2n
+/** x87, SSE and AVX: without any of them a 32-bit return does not look at MXCSR. */
+const mxcsrFeatures = 7n
 
 /**
- * Where components go to init by the mask, MXCSR depends on XSAVES being there; then nothing is asked of it. A 32-bit
- * frame's is believed with SSE alone, and so is a compacted one's.
+ * Whether MXCSR is the frame's, or its init value where that may be: where components go to init behind the load it
+ * depends on XSAVES, and a 32-bit frame's is believed with SSE alone, as a compacted one's is.
  */
-const mxcsrHolds = ({ sent }: Saved, after: XsaveImage, layout: Layout): boolean => {
+const mxcsrHolds = ({ sent }: Saved, after: XsaveImage, layout: Layout, fxOnly: boolean): boolean => {
   const { abi, sw, fpstate, xstateBv, xcompBv } = sent
-  if ((sw.xfeatures & layout.features) !== layout.features) return true
-  if ((isIa32(abi) || xcompBv !== 0n) && (xstateBv & sseBit) === 0n) return true
-  return sameMxcsr(after.bytes, fpstate)
+  if (sameMxcsr(after.bytes, fpstate)) return true
+  if (isIa32(abi) && !fxOnly && (xstateBv & mxcsrFeatures) === 0n) return true
+  const mayBeInit =
+    fxOnly ||
+    (sw.xfeatures & layout.features) !== layout.features ||
+    ((isIa32(abi) || xcompBv !== 0n) && (xstateBv & sseBit) === 0n)
+  return mayBeInit && after.mxcsr === initMxcsr
 }
 
-/** The components that are not as after the kernel has cleared a task's state. */
-const notCleared = (after: XsaveImage, layout: Layout): ComponentName[] =>
-  diffComponents(after.bytes, initImage(layout).bytes, layout).filter(name => !hasDefault(name))
+/** The components that are not as after the kernel has cleared a task's state, and MXCSR. */
+const notCleared = (after: XsaveImage, layout: Layout): string[] => {
+  const init = initImage(layout).bytes
+  const names: string[] = diffComponents(after.bytes, init, layout).filter(name => !hasDefault(name))
+  return sameMxcsr(after.bytes, init) ? names : [...names, 'mxcsr']
+}
 
 const differences = (seen: Saved, layout: Layout, treatment: 'restored' | 'fx-only'): string[] => {
   const { after } = seen
-  const expected = treatment === 'restored' ? afterXrstor(seen, layout) : afterFxrstor(seen, layout)
+  const fxOnly = treatment === 'fx-only'
+  const expected = fxOnly ? afterFxrstor(seen, layout) : afterXrstor(seen, layout)
   const names: string[] = diffComponents(after.bytes, expected.bytes, layout)
-  if (treatment === 'restored' && !mxcsrHolds(seen, after, layout)) names.push('mxcsr')
+  if (!mxcsrHolds(seen, after, layout, fxOnly)) names.push('mxcsr')
   return names
 }
 
@@ -81,9 +91,11 @@ const fittingSignal = (seen: Extract<Seen, { kind: 'signal' }>, layout: Layout):
   switch (seen.where) {
     case 'sigreturn':
       if (!isKernelSegv(seen)) return []
-      if (notCleared(seen.after, layout).length === 0) return ['rejected']
-      // The return itself went well; what else the frame says cannot be gone on with.
-      return differences(seen, layout, 'restored').length === 0 ? ['astray'] : []
+      return [
+        ...(notCleared(seen.after, layout).length === 0 ? (['rejected'] as const) : []),
+        // The return itself went well; what else the frame says cannot be gone on with.
+        ...(differences(seen, layout, 'restored').length === 0 ? (['astray'] as const) : []),
+      ]
     case 'delivery':
       return isKernelSegv(seen) ? ['undelivered'] : []
     case 'after':

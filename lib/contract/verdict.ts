@@ -59,9 +59,9 @@ export const judge = (id: RuleId, observed: Observed, kernel: Generation, demand
   if (superseded(rule, kernel, observed)) return { verdict: 'pass', reason: `superseded in ${kernel.id}` }
   const { require, held } = demands
   if (isBefore(rule, observed) && !held.has(id)) return { verdict: 'xfail', reason: brings(rule) }
+  if (held.has(id)) return { verdict: 'fail', reason: 'the rule held in the baseline and holds no longer' }
   if (require !== null && isIn(require, rule))
     return { verdict: 'fail', reason: `--require ${require.id} wants it: ${brings(rule)}` }
-  if (held.has(id)) return { verdict: 'fail', reason: 'the rule held in the baseline and holds no longer' }
   if (rule.status !== 'established' && !isIn(kernel, rule) && observed === behaviour(kernel, id))
     return { verdict: 'xfail', reason: brings(rule) }
   return failing(rule, kernel, observed)

@@ -6,8 +6,10 @@ import { frameShape } from '../frame/abi.ts'
 import { applyPrimitives } from '../frame/apply.ts'
 import { compileEdit } from '../frame/compile.ts'
 import type { EditOp, Primitive } from '../frame/edit.ts'
+import { restorable } from '../frame/reader.ts'
 import type { Recorded, Seen } from '../probe/result.ts'
 import type { Probe } from '../probe/session.ts'
+import { diffComponents, sameMxcsr } from '../xstate/compare.ts'
 import { randomImage } from '../xstate/random.ts'
 import { type CaseContext, type FrameCase, isTrial, type SelftestCase, type TrialCase } from './selftest.ts'
 
@@ -85,6 +87,20 @@ const misfit = (probe: Probe, seen: Seen, edit: readonly EditOp[]): Execution | 
   return { kind: 'observed', observed: 'unexplained', text: `${what} before a frame was sent` }
 }
 
+/**
+ * A frame that has not what was in the registers, or null. What its return restores would prove nothing of them: the
+ * delivery lost it.
+ */
+const lostAtDelivery = (seen: Seen): Execution | null => {
+  if (!('written' in seen)) return null
+  const { written, before, layout } = seen
+  const names: string[] = diffComponents(restorable(written), before.bytes, layout)
+  if (!sameMxcsr(written.fpstate, before.bytes)) names.push('mxcsr')
+  if (names.length === 0) return null
+  const text = `the frame as the kernel wrote it has not what was in the registers: ${names.join(' ')}`
+  return { kind: 'observed', observed: 'unexplained', text }
+}
+
 /** What `load` a case has: its own, its components, or all of the task's. */
 const loadOf = (test: FrameCase, context: CaseContext) =>
   test.load?.(context) ??
@@ -128,6 +144,8 @@ const executeFrame = (probe: Probe, test: FrameCase, context: CaseContext): Exec
   }
   const wrong = misfit(probe, seen, edits[0]) ?? misfit(probe, witness, edits[1])
   if (wrong !== null) return wrong
+  const lost = lostAtDelivery(seen) ?? lostAtDelivery(witness)
+  if (lost !== null) return lost
   if (seen.kind === 'returned' && witness.kind === 'returned') {
     const same = seen.sent.fpstatePointer === 0n ? null : indistinct(seen, witness, layout)
     if (same !== null) return { kind: 'broken', text: same }

@@ -14,10 +14,10 @@ import { matcher } from './ids.ts'
 import { type KernelSources, runningKernel, watchKernel } from './kernel-log.ts'
 import type { PlannedCase, SkippedCase } from './plan.ts'
 import { reproOf } from './repro.ts'
-import type { Bundle, CaseResult, KernelResult } from './results.ts'
+import type { Bundle, CaseResult } from './results.ts'
 import { loadSelftests } from './selftests.ts'
 import { planAll, Sessions } from './sessions.ts'
-import { complained, harmed, heldIn, unlooked, untold } from './whole-run.ts'
+import { belied, complained, harmed, heldIn, unlooked, untold } from './whole-run.ts'
 
 export interface RunOptions {
   /** Names of selftests, ids, or beginnings of ids up to a slash; `*` stands for anything. Empty: all. */
@@ -33,9 +33,6 @@ export interface RunOptions {
   /** Where the kernel's complaints are read; the running kernel's if left out. */
   readonly kernel?: KernelSources
 }
-
-/** Upstream has the portable rules from here on: a kernel that claims to be newer and lacks them is told so. */
-const portableSince = [7, 4] as const
 
 const casesAtOnce = 32
 
@@ -121,23 +118,6 @@ const checkRequire = (id: GenerationId | null): Generation | null => {
   return generation
 }
 
-const versionOf = (release: string): [number, number] | null => {
-  const found = /^(\d+)\.(\d+)/.exec(release)
-  return found === null ? null : [Number(found[1]), Number(found[2])]
-}
-
-/** A lost fix must not hide as xfail: versions mislead, so it is a warning and no verdict. */
-const warningsFor = (kernel: KernelResult): string[] => {
-  const version = versionOf(kernel.release)
-  const [major, minor] = portableSince
-  if (version === null || version[0] < major || (version[0] === major && version[1] < minor)) return []
-  if (kernel.generation === null || kernel.generation === 'portable' || kernel.generation === 'larger')
-    return []
-  return [
-    `Linux ${kernel.release} claims to be ${major}.${minor} or newer, where upstream has the portable rules, but behaves as ${kernel.generation}.`,
-  ]
-}
-
 const abortIfAsked = (signal: AbortSignal | undefined): void => {
   if (signal?.aborted === true) throw signal.reason ?? new Error('aborted')
 }
@@ -192,7 +172,7 @@ export const runSelftests = async (options: RunOptions): Promise<Bundle> => {
       durationMs: Math.round(performance.now() - started),
       host,
       kernel,
-      warnings: [...warningsFor(kernel), ...complaints.warnings],
+      warnings: [...belied(kernel, cases), ...complaints.warnings],
       cases,
     }
   } finally {

@@ -1,9 +1,9 @@
 /** What a run fails for as a whole, whatever its cases say one by one. */
 import type { Generation } from '../contract/generations.ts'
-import type { RuleId } from '../contract/rules.ts'
+import { type RuleId, ruleOf } from '../contract/rules.ts'
 import { tellingRules } from '../contract/verdict.ts'
 import type { Failure } from './complaints.ts'
-import type { Bundle, CaseResult } from './results.ts'
+import type { Bundle, CaseResult, KernelResult } from './results.ts'
 
 /** A failure of the run as a whole. */
 const failureOf = (
@@ -77,4 +77,50 @@ export const heldIn = (baseline: Bundle | null): Set<RuleId> => {
   }
   for (const rule of lost) held.delete(rule)
   return held
+}
+
+/** Upstream has the portable rules from here on. */
+const portableSince = '7.4'
+
+const numbersOf = (version: string): number[] => (/^(\d+)\.(\d+)/.exec(version) ?? []).slice(1).map(Number)
+
+/** Whether a release claims to be a version, or newer. */
+const claims = (release: string, version: string): boolean => {
+  const [major = 0, minor = 0] = numbersOf(release)
+  const [since = 0, sinceMinor = 0] = numbersOf(version)
+  return major > since || (major === since && minor >= sinceMinor)
+}
+
+/** The rules that a version brought and cases have found to be lacking, with that version. */
+const lackedRules = (cases: readonly CaseResult[]): ReadonlyMap<RuleId, string> =>
+  new Map(
+    cases
+      .filter(({ verdict }) => verdict === 'xfail')
+      .flatMap(({ rules }) => rules)
+      .flatMap(id => {
+        const version = /^since (\d+\.\d+)$/.exec(ruleOf(id).status)?.[1]
+        return version === undefined ? [] : [[id, version] as const]
+      }),
+  )
+
+/**
+ * What upstream of a kernel's version has and it lacks: a lost fix must not hide as xfail. Versions mislead, so these
+ * are warnings and no verdicts.
+ */
+export const belied = (
+  { release, generation }: Pick<KernelResult, 'release' | 'generation'>,
+  cases: readonly CaseResult[],
+): string[] => {
+  const lines = [...lackedRules(cases)]
+    .filter(([, version]) => claims(release, version))
+    .map(
+      ([id, version]) =>
+        `Linux ${release} claims to be ${version} or newer, where upstream has ${id}, but does otherwise.`,
+    )
+  if (!claims(release, portableSince) || (generation !== 'classic' && generation !== 'regressed'))
+    return lines
+  return [
+    `Linux ${release} claims to be ${portableSince} or newer, where upstream has the portable rules, but behaves as ${generation}.`,
+    ...lines,
+  ]
 }

@@ -2,7 +2,9 @@
 import { z } from 'zod'
 import { type GenerationId, generations } from '../contract/generations.ts'
 import { type RuleId, rules } from '../contract/rules.ts'
+import { abis } from '../frame/abi.ts'
 import { type Bundle, type CaseResult, countVerdicts, type Verdict } from '../harness/results.ts'
+import { placements } from '../harness/selftest.ts'
 import { longestArray, longestCases } from './bundle-limits.ts'
 
 const longestName = 500
@@ -106,10 +108,10 @@ const repro = z
       )
       .max(longestArray)
       .describe('Operations on the frame: bytes are hexadecimal digits, 64-bit values 0x strings.'),
-    abi: name.default('x86_64').describe('Whose frame it is: x86_64, ia32-rt or ia32.'),
+    abi: name.default('x86_64').describe(`Whose frame it is: ${abis.join(', ')}.`),
     raise: name.default('tgkill').describe('How the signal comes.'),
     stack: z
-      .object({ bytes: z.int(), state: name })
+      .object({ bytes: count, state: name })
       .nullable()
       .default(null)
       .describe('The alternate signal stack, if the frame is delivered onto one.'),
@@ -124,7 +126,7 @@ export const caseSchema: z.ZodType<CaseResult> = z.object({
   case: name,
   abi: name,
   components: z.array(name).max(64).describe('The extended components that the case is about.'),
-  placement: name.describe('Where the fpstate lay: stack, spare, guard.'),
+  placement: name.describe(`Where the fpstate lay: ${placements.join(', ')}.`),
   rules: z.array(rule).max(64).describe('The rules that the frame reaches.'),
   verdict: oneOf<Verdict>(Object.keys(countVerdicts([])) as Verdict[]),
   reason: text.describe('Why this verdict. Empty for a plain pass.'),

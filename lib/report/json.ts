@@ -1,5 +1,5 @@
 /** A bundle as JSON text. The same run gives the same text, whoever put its objects together. */
-import type { Bundle, CaseResult, HostResult, KernelResult, LogResult } from '../harness/results.ts'
+import type { Bundle, CaseResult, HostResult, KernelResult, LogResult, Repro } from '../harness/results.ts'
 
 /** Every key of T, each once; a key that T gains and this lacks is a type error. */
 type KeysOf<T> = { readonly [K in keyof Required<T>]: true }
@@ -78,6 +78,14 @@ const caseKeys: KeysOf<CaseResult> = {
   repro: true,
 }
 
+const reproKeys: KeysOf<Repro> = {
+  seed: true,
+  edit: true,
+  abi: true,
+  raise: true,
+  stack: true,
+}
+
 /** The host with its keys in the bundle's order. */
 export const plainHost = (host: HostResult): HostResult => ({
   ...pick(host, hostKeys),
@@ -94,12 +102,14 @@ export const plainKernel = (kernel: KernelResult | null): KernelResult | null =>
         log: kernel.log === null ? null : pick(kernel.log, logKeys),
       }
 
+const plainRepro = (repro: Repro): Repro => ({
+  ...pick(repro, reproKeys),
+  stack: repro.stack === null ? null : pick(repro.stack, { bytes: true, state: true }),
+})
+
 const plainCase = (one: CaseResult): CaseResult => ({
   ...pick(one, caseKeys),
-  repro:
-    one.repro === null
-      ? null
-      : pick(one.repro, { seed: true, edit: true, abi: true, raise: true, stack: true }),
+  repro: one.repro === null ? null : plainRepro(one.repro),
 })
 
 /** Any plain value as JSON text for people and machines: two spaces, a newline at the end. */

@@ -1,89 +1,114 @@
-/** Every case of every selftest on every known CPU: does its frame reach the rule that it names, in each generation? */
+/**
+ * Every case of every selftest on every known CPU, for each ABI: does its frame reach the rule that it names, in each
+ * generation? By a simulated kernel: what needs another thread, time or an alternate stack is left to live ones.
+ */
 import { describe, expect, test } from 'vitest'
-import { classify, witnessOps } from '../../lib/contract/classify.ts'
 import { tellingFrames } from '../../lib/contract/fingerprint.ts'
 import { behaviour, generations } from '../../lib/contract/generations.ts'
-import type { RuleId } from '../../lib/contract/rules.ts'
-import { applyPrimitives } from '../../lib/frame/apply.ts'
-import { compileEdit } from '../../lib/frame/compile.ts'
-import type { EditOp } from '../../lib/frame/edit.ts'
-import { magic1, magic2, magic2Size } from '../../lib/frame/format.ts'
-import { planCases } from '../../lib/harness/plan.ts'
-import { loadSelftests } from '../../lib/harness/selftests.ts'
-import { knownLayouts } from '../../lib/xstate/known-layouts.ts'
-import { createLayout, type Layout, legacyFeatures } from '../../lib/xstate/layout.ts'
-import { randomImage } from '../../lib/xstate/random.ts'
-import { decide, frameOf, registersAfter, simulatedRejection, simulatedSeen } from './simulated-kernel.ts'
+import { abis } from '../../lib/frame/abi.ts'
+import { executeCase } from '../../lib/harness/execute.ts'
+import type { FrameCase } from '../../lib/harness/selftest.ts'
+import {
+  contextOf,
+  isSimulated,
+  knownMachines,
+  plannedOn,
+  ruleOfPlanned,
+  selftests,
+} from './simulated-cases.ts'
+import { simulatedProbe } from './simulated-probe.ts'
 
-const selftests = await loadSelftests()
-const layouts = Object.entries(knownLayouts)
-  .map(([name, source]) => [name, createLayout(source)] as const)
-  .filter(([, layout]) => layout.xsave)
+const ids = generations.map(({ id }) => id)
 
-const limitsOf = (layout: Layout) => ({
-  frameBytes: layout.size + magic2Size,
-  inPlaceBytes: layout.size + 16384,
-  spareBytes: Math.ceil((2 * layout.size + 16384) / 4096) * 4096,
-})
+describe.each(knownMachines)('on %s', (_, machine) => {
+  const probes = generations.map(generation => ({
+    generation,
+    ...simulatedProbe({ ...machine, generation: generation.id }, ids),
+  }))
 
-/** The fpstate as a kernel would write it for these registers. */
-const writtenFor = (layout: Layout, seed: number): Uint8Array => {
-  const bytes = new Uint8Array(layout.size + magic2Size)
-  const image = randomImage(layout, { seed })
-  bytes.set(image.bytes)
-  const view = new DataView(bytes.buffer)
-  view.setUint32(464, magic1, true)
-  view.setUint32(468, layout.size + magic2Size, true)
-  view.setBigUint64(472, layout.features, true)
-  view.setUint32(480, layout.size, true)
-  view.setBigUint64(512, image.xstateBv | legacyFeatures, true)
-  view.setUint32(layout.size, magic2, true)
-  return bytes
-}
-
-const sentFor = (layout: Layout, edit: readonly EditOp[], seed: number): Uint8Array =>
-  applyPrimitives(writtenFor(layout, seed), compileEdit(edit, layout, limitsOf(layout)).primitives)
-
-/** What the frame and its witness are classified as, on a simulated kernel. */
-const treatedAs = (layout: Layout, edit: readonly EditOp[], generation: (typeof generations)[number]) => {
-  const images = {
-    load: randomImage(layout, { seed: 1 }),
-    poison: randomImage(layout, { seed: 2 ** 30 + 301 }),
+  /** What each generation does with a case; those that decide alike are asked once. */
+  const observedOf = (test: FrameCase, context: ReturnType<typeof contextOf>): Map<string, string> => {
+    const found = new Map<string, string>()
+    for (const { generation, probe, alike } of probes) {
+      if (found.has(generation.id)) continue
+      const done = executeCase(probe, test, context)
+      const observed = done.kind === 'observed' ? done.observed : `${done.kind}: ${done.text}`
+      found.set(generation.id, observed)
+      for (const id of alike()) if (!found.has(id)) found.set(id, observed)
+    }
+    return found
   }
-  const outcomes = [edit, [...edit, ...witnessOps]].map(one => {
-    const sent = sentFor(layout, one, 1)
-    const frame = frameOf(sent, layout)
-    const treatment = decide(frame, layout, generation.id)
-    if (treatment === 'rejected') return simulatedRejection
-    return simulatedSeen(layout, sent, registersAfter(frame, layout, treatment), images)
-  })
-  return classify(outcomes[0] as never, outcomes[1] as never, layout).observed
-}
 
-describe.each(layouts)('on %s', (_, layout) => {
   test.each(selftests.map(one => [one.name, one] as const))('%s reaches its rules', (_name, selftest) => {
     const wrong: string[] = []
-    const planned = planCases(selftest, { layout, permissions: [] })
-    for (const { id, test: one, components } of planned) {
-      const context = { layout, expected: layout, components, seed: 1 }
-      const rule: RuleId = typeof one.rule === 'function' ? one.rule(context) : one.rule
+    for (const planned of plannedOn(machine.layout, selftest)) {
+      if (!isSimulated(planned.test)) continue
+      const rule = ruleOfPlanned(planned)
+      const observed = observedOf(planned.test, planned.context)
       for (const generation of generations) {
-        const observed = treatedAs(layout, one.edit(context), generation)
-        if (observed !== behaviour(generation, rule))
-          wrong.push(`${id} on ${generation.id}: ${observed}, not ${behaviour(generation, rule)}`)
+        const [is, meant] = [observed.get(generation.id), behaviour(generation, rule)]
+        if (is !== meant) wrong.push(`${planned.id} on ${generation.id}: ${is}, not ${meant}`)
       }
     }
     expect(wrong).toEqual([])
-    expect(planned.length > 0 || layout.extended.length === 0).toBe(true)
   })
 
   test('the telling frames tell the generations apart', () => {
-    for (const generation of generations) {
-      for (const { rule, edit } of tellingFrames(layout)) {
-        expect(`${rule}: ${treatedAs(layout, edit, generation)}`).toBe(
-          `${rule}: ${behaviour(generation, rule)}`,
-        )
-      }
+    for (const { rule, edit } of tellingFrames(machine.layout)) {
+      const one: FrameCase = { summary: '', rule, commit: '', edit: () => edit }
+      const observed = observedOf(one, contextOf(machine.layout))
+      for (const generation of generations)
+        expect(`${rule}: ${observed.get(generation.id)}`).toBe(`${rule}: ${behaviour(generation, rule)}`)
     }
+  })
+})
+
+/** What live kernels alone can answer: another thread, time, luck, an alternate stack, or more than one frame. */
+const liveAlone = [
+  'frame_placement/eviction_race',
+  'pkru/after_null',
+  'pkru/after_rejection',
+  'pkru/closed_stack',
+  'signal_sources/blocked',
+  'signal_sources/blocked_rejected',
+  'signal_sources/ipi',
+  'signal_sources/ipi_rejected',
+  'signal_sources/late_delivery',
+  'signal_sources/late_return',
+  'signal_sources/late_return_rejected',
+  'signal_sources/timer',
+  'signal_sources/timer_rejected',
+  'signal_stack/below_minimum',
+  'signal_stack/late',
+  'signal_stack/minsigstksz',
+  'signal_stack/readonly',
+  'signal_stack/too_small',
+  'signal_stack/touched',
+  'signal_stack/unreadable',
+  'signal_stack/untouched',
+  'xstate/context_switch',
+]
+
+describe('what the simulation covers', () => {
+  const planned = knownMachines.flatMap(([, { layout }]) => selftests.flatMap(one => plannedOn(layout, one)))
+  const all = selftests.flatMap(({ name, cases }) =>
+    Object.entries(cases).flatMap(([key, test]) =>
+      (test.abis ?? abis).map(abi => ({ case: `${name}/${key}`, abi })),
+    ),
+  )
+
+  test('every case and ABI but those that need live machinery, each on some CPU', () => {
+    const covered = new Set(
+      planned
+        .filter(({ test }) => isSimulated(test))
+        .map(({ selftest, name, context }) => `${selftest}/${name}/${context.abi}`),
+    )
+    const left = all.filter(one => !covered.has(`${one.case}/${one.abi}`))
+    expect([...new Set(left.map(one => one.case))].sort()).toEqual(liveAlone)
+  })
+
+  test('what it leaves to live kernels can be had on some CPU', () => {
+    const possible = new Set(planned.map(({ selftest, name }) => `${selftest}/${name}`))
+    expect(liveAlone.filter(one => !possible.has(one))).toEqual([])
   })
 })

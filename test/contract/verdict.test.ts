@@ -1,9 +1,11 @@
 import { describe, expect, test } from 'vitest'
-import { fingerprint } from '../../lib/contract/fingerprint.ts'
+import { fingerprint, tellingFrames } from '../../lib/contract/fingerprint.ts'
 import { behaviour, type GenerationId, generationOf, generations } from '../../lib/contract/generations.ts'
 import { type RuleId, ruleOf, rules } from '../../lib/contract/rules.ts'
 import type { Observed } from '../../lib/contract/treatment.ts'
 import { type Demands, judge, tellingRules } from '../../lib/contract/verdict.ts'
+import { knownLayouts } from '../../lib/xstate/known-layouts.ts'
+import { createLayout } from '../../lib/xstate/layout.ts'
 
 const none: Demands = { require: null, held: new Set<RuleId>() }
 const verdictOn = (rule: RuleId, observed: Observed, generation: GenerationId, demands = none) =>
@@ -16,7 +18,7 @@ describe('judge', () => {
       for (const { id, status } of rules) {
         const { verdict } = judge(id, behaviour(generation, id), generation, none)
         const holds = behaviour(generation, id) === ruleOf(id).holds
-        const superseded = status === 'established' && !holds && generation.id === 'larger'
+        const superseded = status === 'established' && !holds && generation.harm === undefined
         const expected = holds || superseded ? 'pass' : status === 'established' ? 'fail' : 'xfail'
         expect(`${id} ${verdict}`).toBe(`${id} ${expected}`)
       }
@@ -69,6 +71,7 @@ describe('judge', () => {
     expect(failing.map(({ id }) => id)).toEqual([
       'extended-size-has-room-for-magic2',
       'too-small-is-rejected',
+      'only-the-required-size-is-faulted-in',
     ])
     const { verdict } = judge('larger-frame-restores', 'fx-only', classic, demands)
     expect(verdict).toBe('xfail')
@@ -90,6 +93,17 @@ describe('judge', () => {
     expect(verdictOn('larger-frame-restores', 'fx-only', 'portable', demands).verdict).toBe('fail')
   })
 
+  test('what a later generation gives up on purpose passes, and is noted', () => {
+    expect(verdictOn('size-above-user-size-is-fx-only', 'restored', 'larger')).toEqual({
+      verdict: 'pass',
+      reason: 'superseded in larger',
+    })
+    expect(verdictOn('ia32-reads-what-xstate-bv-names', 'rejected', 'portable').reason).toBe(
+      'superseded in portable',
+    )
+    expect(verdictOn('ia32-reads-what-xstate-bv-names', 'rejected', 'classic').verdict).toBe('fail')
+  })
+
   test('a rule that held in the baseline must not become an xfail', () => {
     const demands = { require: null, held: new Set<RuleId>(['too-small-is-rejected']) }
     const { verdict, reason } = verdictOn('too-small-is-rejected', 'restored', 'classic', demands)
@@ -98,8 +112,66 @@ describe('judge', () => {
   })
 })
 
+describe('a rule that a version brought, not a generation', () => {
+  const brought = rules.filter(({ before }) => before !== undefined)
+  const pairs = brought.flatMap(rule =>
+    (rule.before ?? []).flatMap(before =>
+      generations.map(({ id: kernel }) => ({ id: rule.id, rule, before, kernel })),
+    ),
+  )
+
+  test('there are some, and no generation differs in them', () => {
+    expect(brought.map(({ id }) => id)).toContain('delivery-opens-closed-stacks')
+    for (const { id } of brought)
+      for (const generation of generations) expect(generation.differs[id]).toBeUndefined()
+    for (const { status, before, holds } of brought) {
+      expect(status).toMatch(/^(since \d+\.\d+|proposed)$/)
+      expect(before).not.toContain(holds)
+    }
+    for (const { status, before } of rules)
+      if (/^since \d/.test(status)) expect(before?.length).toBeGreaterThan(0)
+  })
+
+  test.each(pairs)('$id: $before is an xfail on a $kernel kernel', ({ rule, before, kernel }) => {
+    const { verdict, reason } = verdictOn(rule.id, before, kernel)
+    expect(verdict).toBe('xfail')
+    expect(reason).toBe(`${rule.status}: ${rule.commit}`)
+  })
+
+  test.each(pairs)('$id, $before on $kernel: no --require wants it', ({ rule, before, kernel }) => {
+    for (const require of generations.filter(({ harm }) => harm === undefined)) {
+      expect(verdictOn(rule.id, before, kernel, { require, held: new Set() }).verdict).toBe('xfail')
+    }
+  })
+
+  test.each(pairs)('$id, $before on $kernel: --baseline does', ({ rule, before, kernel }) => {
+    for (const require of [null, generationOf('portable')]) {
+      const { verdict, reason } = verdictOn(rule.id, before, kernel, { require, held: new Set([rule.id]) })
+      expect({ verdict, reason }).toEqual({
+        verdict: 'fail',
+        reason: 'the rule held in the baseline and holds no longer',
+      })
+    }
+  })
+
+  test('it passes where it holds, and nothing is ahead of anything', () => {
+    for (const { id, holds } of brought)
+      for (const kernel of generations)
+        expect(judge(id, holds, kernel, none)).toEqual({ verdict: 'pass', reason: '' })
+  })
+
+  test('what neither it nor the kernels before it do is a fail', () => {
+    const { verdict, reason } = verdictOn('delivery-opens-closed-stacks', 'fx-only', 'classic')
+    expect({ verdict, reason }).toEqual({
+      verdict: 'fail',
+      reason: expect.stringContaining('no kernel generation does this'),
+    })
+  })
+})
+
 describe('fingerprint', () => {
-  const telling = [...new Set(generations.flatMap(({ differs }) => Object.keys(differs) as RuleId[]))]
+  // What the fixed frames of a run can tell, and no rule more.
+  const telling = tellingFrames(createLayout(knownLayouts.zen4)).map(({ rule }) => rule)
   const evidenceOf = (id: GenerationId) =>
     telling.map(rule => ({ rule, observed: behaviour(generationOf(id), rule) as Observed }))
 

@@ -62,7 +62,7 @@ describe('a request', () => {
       ),
     )
     expect(() => probe.runSync({ abi: 'ia64' as never })).toThrow(
-      new RangeError('request.abi is "ia64", must be one of x86_64 ia32-rt ia32'),
+      new RangeError('request.abi is "ia64", must be one of x86_64 ia32-rt ia32 x32'),
     )
     expect(() => probe.runMany({} as never)).toThrow(
       new TypeError('requests must be an array of requests, not an object'),

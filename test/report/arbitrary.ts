@@ -2,7 +2,10 @@
 import fc from 'fast-check'
 import { type GenerationId, generations } from '../../lib/contract/generations.ts'
 import { rules } from '../../lib/contract/rules.ts'
+import { abis } from '../../lib/frame/abi.ts'
 import type { Bundle, CaseResult, HostResult, KernelResult, Repro } from '../../lib/harness/results.ts'
+import { placements } from '../../lib/harness/selftest.ts'
+import { raises, stackStates } from '../../lib/probe/request.ts'
 import { everyVerdict, hostileTexts } from './stub.ts'
 
 /** A text that a kernel, a CPU or a file might hold; at most `longest` UTF-16 units. */
@@ -78,14 +81,17 @@ const anyRepro: fc.Arbitrary<Repro> = fc.record({
     ),
     { maxLength: 3 },
   ),
+  abi: fc.constantFrom(...abis),
+  raise: fc.constantFrom(...raises),
+  stack: fc.option(fc.record({ bytes: fc.nat(), state: fc.constantFrom(...stackStates) })),
 })
 
 const anyCase: fc.Arbitrary<Omit<CaseResult, 'id'>> = fc.record({
   selftest: fc.oneof(fc.constantFrom('untouched_frame', 'fx_only_fallback'), anyJsonText()),
   case: anyJsonText(),
-  abi: fc.constant('x86_64'),
+  abi: fc.constantFrom(...abis),
   components: fc.array(anyJsonText(), { maxLength: 3 }),
-  placement: fc.constantFrom('stack', 'spare', 'guard'),
+  placement: fc.constantFrom(...placements),
   rules: fc.array(anyRule, { maxLength: 3 }),
   verdict: fc.constantFrom(...everyVerdict),
   reason: anyJsonText(5000),

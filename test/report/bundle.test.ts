@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { Bundle } from '../../lib/harness/results.ts'
+import type { Bundle, Repro } from '../../lib/harness/results.ts'
 import { BundleError, parseBundle, readBundle } from '../../lib/report/bundle.ts'
 import { deepest, largestBundle, longestCases } from '../../lib/report/bundle-limits.ts'
 import { bundleJsonSchema } from '../../lib/report/bundle-schema.ts'
@@ -24,6 +24,9 @@ const full: Bundle = bundle(
           { op: 'set', field: 'xstateBv', value: '0x7' },
           { op: 'magic2', clearTail: true },
         ],
+        abi: 'ia32-rt',
+        raise: 'blocked',
+        stack: { bytes: 4096, state: 'closed-key' },
       },
     }),
   ],
@@ -54,6 +57,16 @@ describe('bundleJson', () => {
     // What an edit operation says has an order of its own.
     const bare = { ...rest, cases: cases.map(one => ({ ...one, repro: null })) }
     expect(bundleJson(shuffled(bare) as Bundle)).toBe(bundleJson(bare))
+  })
+
+  test('also those of a repro, but for its operations’ own', () => {
+    const repro = full.cases.at(-1)?.repro as Repro
+    const { edit, ...rest } = repro
+    const other = { ...(shuffled(rest) as Repro), edit }
+    expect(Object.keys(other)).not.toEqual(Object.keys(repro))
+    expect(bundleJson(bundle([xfail({ id: 'x', repro: other })]))).toBe(
+      bundleJson(bundle([xfail({ id: 'x', repro })])),
+    )
   })
 
   test('is text that ends, and begins with the version', () => {
@@ -90,6 +103,14 @@ describe('what was written is read again', () => {
     delete old.kernel.taintReason
     const expected = { ...full, kernel: { ...full.kernel, log: null, taintReason: '' } }
     expect(await parseBundle(JSON.stringify(old), 'x')).toEqual(expected)
+  })
+
+  test('a bundle from before a case could be of another ABI', async () => {
+    const old = JSON.parse(bundleJson(full))
+    const { repro } = old.cases.at(-1)
+    for (const key of ['abi', 'raise', 'stack']) delete repro[key]
+    const again = await parseBundle(JSON.stringify(old), 'x')
+    expect(again.cases.at(-1)?.repro).toEqual({ ...repro, abi: 'x86_64', raise: 'tgkill', stack: null })
   })
 
   test('fields of later versions are passed over', async () => {
@@ -175,6 +196,11 @@ describe('what is wrong is named: file, field, value, limit', () => {
       ['cases', 8, 'repro', 'edit', 0, 'a b'],
       null,
     ],
+    ['cases[8].repro.abi must be a string, not 32', ['cases', 8, 'repro', 'abi'], 32],
+    ['cases[8].repro.raise must be a string, not null', ['cases', 8, 'repro', 'raise'], null],
+    ['cases[8].repro.stack must be an object, not 4096', ['cases', 8, 'repro', 'stack'], 4096],
+    ['cases[8].repro.stack.state is missing', ['cases', 8, 'repro', 'stack', 'state'], undefined],
+    ['cases[8].repro.stack.bytes is -1, must be at least 0', ['cases', 8, 'repro', 'stack', 'bytes'], -1],
     [
       `cases[2].id is "${full.cases[1]?.id}", must not be that of cases[1] too`,
       ['cases', 2, 'id'],

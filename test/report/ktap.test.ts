@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { countVerdicts } from '../../lib/harness/results.ts'
+import { countVerdicts, type Repro } from '../../lib/harness/results.ts'
 import { ktap, ktapSkippedWhole } from '../../lib/report/ktap.ts'
 import { anyBundle, anyText } from './arbitrary.ts'
 import { type KtapTest, parseKtap } from './ktap-parser.ts'
@@ -32,7 +32,13 @@ ok 1 - untouched_frame
 })
 
 test('a failure is explained before its line', () => {
-  const repro = { seed: 7, edit: [{ op: 'resize', xstateSize: 832 }] }
+  const repro: Repro = {
+    seed: 7,
+    edit: [{ op: 'resize', xstateSize: 832 }],
+    abi: 'x86_64',
+    raise: 'tgkill',
+    stack: null,
+  }
   const one = result('fail', {
     id: 's/c/x86_64/avx',
     selftest: 's',
@@ -167,7 +173,8 @@ test('a machine that can run nothing skips all', () => {
 })
 
 test('a repro of any length is bounded', () => {
-  const repro = { seed: 1, edit: [{ op: 'write', at: 0, bytes: 'ab'.repeat(11_008) }] }
+  const edit = [{ op: 'write', at: 0, bytes: 'ab'.repeat(11_008) }]
+  const repro: Repro = { seed: 1, edit, abi: 'x86_64', raise: 'tgkill', stack: null }
   const longest = Math.max(...linesOf(ktap(bundle([result('fail', { repro })]))).map(line => line.length))
   expect(longest).toBeLessThan(1100)
 })

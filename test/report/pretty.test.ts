@@ -112,6 +112,38 @@ skip    1 × no reason given
 `)
 })
 
+describe('what was counted or measured', () => {
+  const counted = (changes: Parameters<typeof result>[1] = {}) =>
+    result('pass', {
+      id: 'signal_stack/minsigstksz/x86_64/all',
+      rules: ['minsigstksz-is-enough'],
+      observed: 'AT_MINSIGSTKSZ is 3376, 2905 are enough',
+      ...changes,
+    })
+
+  test('is told though it passed, behind the notes', () => {
+    const text = plain(bundle([counted(), result('skip', { reason: 'not here' })]))
+    expect(sections(text).at(-2)).toBe(
+      [
+        'skip   1 × not here',
+        'seen   signal_stack/minsigstksz/x86_64/all: AT_MINSIGSTKSZ is 3376, 2905 are',
+        '       enough',
+      ].join('\n'),
+    )
+  })
+
+  test('not of other rules, nor of what failed or was skipped', () => {
+    expect(plain(bundle([counted({ rules: ['untouched-frame-restores'] })]))).not.toMatch(/^seen /m)
+    for (const verdict of ['skip', 'fail', 'xfail'] as const)
+      expect(plain(bundle([counted({ verdict, reason: 'for a reason' })]))).not.toMatch(/^seen /m)
+  })
+
+  test('in one line, whatever was observed', () => {
+    const text = plain(bundle([counted({ observed: 'two\nlines \u001b[31m' })]), 120)
+    expect(text).toContain('seen   signal_stack/minsigstksz/x86_64/all: two lines \\x1b[31m')
+  })
+})
+
 describe('failures', () => {
   const failing = (i: number, changes = {}) =>
     result('fail', {

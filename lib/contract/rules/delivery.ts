@@ -81,9 +81,10 @@ export const deliveryRules = [
   },
   {
     id: 'shadow-stack-wants-a-token',
-    sentence: 'With a shadow stack, a return without the token that a delivery leaves there is a SIGSEGV.',
+    sentence:
+      'With a shadow stack, a return without the token that a delivery leaves there is a SIGSEGV; the state is restored by then.',
     status: 'established',
-    holds: 'rejected',
+    holds: 'astray',
     commit: 'arch/x86/kernel/shstk.c, restore_signal_shadow_stack',
   },
   {

@@ -34,7 +34,10 @@ export const deliverable = (probe: Probe, context: CaseContext, bytes: number): 
   const seen = onto(probe, context, bytes)
   if (!isWhole(seen)) return { observed: 'unexplained', text: `with ${bytes} bytes: ${describe(seen)}` }
   const least = leastBetween(probe, context, 0, bytes)
-  return { observed: 'as-stated', text: `AT_MINSIGSTKSZ is ${bytes}, ${least} are enough` }
+  return {
+    observed: 'as-stated',
+    text: `AT_MINSIGSTKSZ is ${context.cpu.minSignalStack}, ${least} are enough`,
+  }
 }
 
 /** Whether sigaltstack refuses less than so many bytes, with the errno that sigaltstack(2) has for it. */

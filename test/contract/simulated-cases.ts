@@ -1,0 +1,78 @@
+/** The known CPUs, and the cases of all selftests on them, as far as a simulated kernel can answer them. */
+import type { RuleId } from '../../lib/contract/rules.ts'
+import { type PlannedCase, planCases } from '../../lib/harness/plan.ts'
+import {
+  type CaseContext,
+  type FrameCase,
+  isTrial,
+  type Selftest,
+  type SelftestCase,
+} from '../../lib/harness/selftest.ts'
+import { loadSelftests } from '../../lib/harness/selftests.ts'
+import { knownLayouts } from '../../lib/xstate/known-layouts.ts'
+import { createLayout, type Layout } from '../../lib/xstate/layout.ts'
+import type { Machine } from './simulated-kernel.ts'
+import { cpuOf, limitsOf, simulatedRaises } from './simulated-probe.ts'
+
+export const selftests: readonly Selftest[] = await loadSelftests()
+
+/** CPUs older than XSAVES, or machines that hide it. */
+const withoutXsaves: readonly string[] = ['sse-only', 'haswell']
+
+/** A machine that shows XSAVES, and nothing to save by it. */
+const emptyXsaves = [
+  'sse-only with XSAVES',
+  { layout: createLayout(knownLayouts['sse-only']), xsaves: true },
+] as const
+
+export const knownMachines: readonly (readonly [name: string, machine: Omit<Machine, 'generation'>])[] = [
+  ...Object.entries(knownLayouts)
+    .map(([name, source]) => [name, createLayout(source)] as const)
+    .filter(([, layout]) => layout.xsave)
+    .map(([name, layout]) => [name, { layout, xsaves: !withoutXsaves.includes(name) }] as const),
+  emptyXsaves,
+]
+
+export const machineNamed = (name: string): Omit<Machine, 'generation'> => {
+  const found = knownMachines.find(([known]) => known === name)
+  if (found === undefined) throw new Error(`no machine is called ${name}`)
+  return found[1]
+}
+
+const isPlanned = (one: object): one is PlannedCase => !('reason' in one)
+
+/** What of a selftest runs there, for each ABI. */
+export const plannedOn = (layout: Layout, selftest: Selftest): PlannedCase[] =>
+  planCases(selftest, {
+    layout,
+    expected: layout,
+    limits: limitsOf(layout),
+    cpu: cpuOf(layout, xsavesOf(layout)),
+    permissions: [],
+    long: true,
+    lack: () => null,
+  }).filter(isPlanned)
+
+const xsavesOf = (layout: Layout): boolean =>
+  knownMachines.find(([, machine]) => machine.layout === layout)?.[1].xsaves ?? true
+
+/** A frame that needs no other thread, no time, no luck and no stack of its own. */
+export const isSimulated = (test: SelftestCase): test is FrameCase =>
+  !isTrial(test) &&
+  test.stack === undefined &&
+  test.reached === undefined &&
+  simulatedRaises.includes(test.raise ?? 'tgkill')
+
+export const ruleOfPlanned = ({ test: { rule }, context }: PlannedCase): RuleId =>
+  typeof rule === 'function' ? rule(context) : rule
+
+/** A context as the fingerprint has it. */
+export const contextOf = (layout: Layout): CaseContext => ({
+  layout,
+  expected: layout,
+  limits: limitsOf(layout),
+  cpu: cpuOf(layout, xsavesOf(layout)),
+  abi: 'x86_64',
+  components: [],
+  seed: 1,
+})
