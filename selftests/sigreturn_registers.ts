@@ -31,8 +31,13 @@ const survives = (summary: string, edit: FrameCase['edit']): FrameCase => ({
   edit,
 })
 
-const leadsAstray = (summary: string, edit: FrameCase['edit']): FrameCase => ({
+const leadsAstray = (
+  summary: string,
+  edit: FrameCase['edit'],
+  signal: FrameCase['signal'] = 'SIGSEGV',
+): FrameCase => ({
   summary,
+  signal,
   rule: 'astray-frame-signals-afterwards',
   commit: restoring,
   edit,
@@ -62,7 +67,11 @@ export default selftest('sigreturn_registers', {
     ]),
     alignment_check: survives('EFLAGS with AC.', raising(flags.alignmentCheck)),
     direction: survives('EFLAGS with DF.', raising(flags.direction)),
-    trap: leadsAstray('EFLAGS with TF: a SIGTRAP from the first instruction.', raising(flags.trap)),
+    trap: leadsAstray(
+      'EFLAGS with TF: a SIGTRAP from the first instruction.',
+      raising(flags.trap),
+      'SIGTRAP',
+    ),
     rip_null: leadsAstray('RIP 0.', setting('head.rip', 0n)),
     rip_non_canonical: {
       ...leadsAstray('RIP that is not canonical.', setting('head.rip', 1n << 63n)),

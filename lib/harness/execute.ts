@@ -121,6 +121,14 @@ const missed = (test: FrameCase, pair: readonly Seen[]): string | null => {
   return null
 }
 
+/** What signal came where the case leads to another one, or null. */
+const otherSignal = ({ signal }: FrameCase, pair: readonly Seen[]): string | null => {
+  if (signal === undefined) return null
+  const other = pair.find(seen => seen.kind !== 'signal' || seen.signal !== signal)
+  if (other === undefined) return null
+  return `${other.kind === 'signal' ? other.signal : other.kind} instead of ${signal}`
+}
+
 /** The frame and its witness through a session's kernel. */
 const executeFrame = (probe: Probe, test: FrameCase, context: CaseContext): Execution => {
   const { layout } = probe
@@ -146,6 +154,8 @@ const executeFrame = (probe: Probe, test: FrameCase, context: CaseContext): Exec
   if (wrong !== null) return wrong
   const lost = lostAtDelivery(seen) ?? lostAtDelivery(witness)
   if (lost !== null) return lost
+  const other = otherSignal(test, [seen, witness])
+  if (other !== null) return { kind: 'observed', observed: 'unexplained', text: other }
   if (seen.kind === 'returned' && witness.kind === 'returned') {
     const same = seen.sent.fpstatePointer === 0n ? null : indistinct(seen, witness, layout)
     if (same !== null) return { kind: 'broken', text: same }

@@ -78,6 +78,8 @@ export interface FrameCase extends CaseBase {
   readonly loadOnly?: boolean
   /** Whether what the case is about really happened; tried anew until it did. @returns what did not, or null */
   readonly reached?: (seen: Recorded) => string | null
+  /** The signal that the frame leads to. */
+  readonly signal?: 'SIGSEGV' | 'SIGTRAP'
   /** Verifies more than registers. @returns what is wrong, or null */
   readonly verify?: (seen: Returned, context: CaseContext) => string | null
 }
