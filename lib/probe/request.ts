@@ -241,6 +241,26 @@ export const checkRepeatable = ({ raise, stack, edit }: PreparedRequest, field =
 
 const siblingRaises: ReadonlySet<Raise> = new Set(['blocked', 'ipi'])
 
+/** PKRU's bits of key 1, that of a closed stack: no access, no writing. */
+const key1 = { access: 0x4, all: 0xc }
+
+/** What a handler leaves must let it return: from a closed stack it reads where to. */
+const poisonFor = (
+  stack: AlternateStack | null,
+  poison: PlacedImage,
+  given: boolean,
+  { layout }: RequestContext,
+  field: string,
+): PlacedImage => {
+  if (stack?.state !== 'closed-key' || !layout.has('pkru')) return poison
+  const image = new XsaveImage(poison.bytes.slice(), layout)
+  if ((image.pkru & key1.access) === 0) return poison
+  if (given)
+    throw outOfRange(`${field}.poison.pkru`, image.pkru, 'must leave key 1 open, that of the closed stack')
+  image.pkru = (image.pkru & ~key1.all) >>> 0
+  return new PlacedImage(image.bytes)
+}
+
 /** @throws TypeError, RangeError that name the field, the value and the limit; nothing has run then */
 export const prepareRequest = (
   request: ProbeRequest | PreparedRequest,
@@ -287,7 +307,13 @@ export const prepareRequest = (
     raise,
     stack,
     load,
-    poison: image('poison', context.nextPoison),
+    poison: poisonFor(
+      stack,
+      image('poison', context.nextPoison),
+      record.poison !== undefined,
+      context,
+      field,
+    ),
     sibling: isolated || record.sibling !== undefined ? image('sibling', context.nextPoison) : null,
     built: raise === 'fake' ? builtImage(load.bytes, abi, layout) : null,
     edit: compiled,

@@ -396,8 +396,14 @@ export class Probe {
   }
 
   #endOfOne(process: ProbeProcess, request: PreparedRequest, chunk: Chunk, end: ChunkEnd): Seen {
-    if (end.lost === null || end.completed === 1) return this.#seen(process, request, chunk, 0)
-    return this.#lost(end.lost, process.pid, this.#forget().end())
+    let exit: ReturnType<ProbeProcess['end']>
+    try {
+      // One that claims to have done it, and is lost, has had its say.
+      if (end.lost === null || end.completed === 1) return this.#seen(process, request, chunk, 0)
+    } finally {
+      if (end.lost !== null) exit = this.#forget().end()
+    }
+    return this.#lost(end.lost, process.pid, exit)
   }
 
   /** Runs one probe and waits for its end, at most as long as the session's timeout. */
@@ -500,9 +506,13 @@ export class Probe {
       throw this.#closed ? new Error(closedMeanwhile) : error
     })
     if (this.#closed) throw new Error(closedMeanwhile)
-    this.#collect(process, requests, from, chunk, end.completed, seen => results.push(seen))
+    let exit: ReturnType<ProbeProcess['end']>
+    try {
+      this.#collect(process, requests, from, chunk, end.completed, seen => results.push(seen))
+    } finally {
+      if (end.lost !== null && this.#process === process) exit = await this.#forget().endAsync()
+    }
     if (end.lost === null) return
-    const exit = await this.#forget().endAsync()
     if (end.completed < chunk.count) results.push(this.#lost(end.lost, process.pid, exit))
   }
 
@@ -589,9 +599,9 @@ export class Probe {
       this.#busy = null
     }
     if (this.#closed) throw new Error(closedMeanwhile)
-    // One that is lost, and claims to have done all, has had its say.
-    const seen = end.completed === 1 ? earlyEnd(this.#seen(process, init, chunk, 0)) : null
     try {
+      // One that is lost, and claims to have done all, has had its say.
+      const seen = end.completed === 1 ? earlyEnd(this.#seen(process, init, chunk, 0)) : null
       const counts = readStress(arena, images.length, task.cpus, this.layout.size)
       if (end.lost === null || end.completed === 1) return { counts, end: seen }
       const exit = await this.#forget().endAsync()

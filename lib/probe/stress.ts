@@ -2,7 +2,7 @@
  * Stress requests: many random rounds in one probe process, compared there. Here they are put into the arena, and what
  * came of them is read, whatever the process wrote.
  */
-import { checkInteger, outOfRange, wrongType } from '../errors.ts'
+import { checkInteger, checkRecord, outOfRange, wrongType } from '../errors.ts'
 import { type Abi, abis } from '../frame/abi.ts'
 import type { Arena } from './arena.ts'
 import { mostStressImages } from './geometry.ts'
@@ -74,11 +74,14 @@ export type StressEnd = Unraised | Died | TimedOut | Stuck | Refused | null
 
 const u32 = 0xffff_ffff
 const mostMs = 60_000
+/** kMostStressCpus of native/shared/arena.h. */
+const mostCpus = 64
 const mostRounds = 2 ** 40
 
 /** @throws TypeError, RangeError that name the field, the value and the limit */
 export const checkStress = (task: StressTask, images: number, lack: (abi: Abi) => string | null): void => {
   checkInteger('images.length', images, 2, mostStressImages)
+  checkRecord('task', task)
   checkInteger('task.seed', task.seed, 0, u32)
   checkInteger('task.limitMs', task.limitMs, 1, mostMs)
   checkInteger('task.rounds', task.rounds ?? mostRounds, 1, mostRounds)
@@ -87,9 +90,8 @@ export const checkStress = (task: StressTask, images: number, lack: (abi: Abi) =
   checkInteger('task.spoil', task.spoil ?? 0, 0, u32)
   if (!Array.isArray(task.cpus) || task.cpus.length === 0)
     throw wrongType('task.cpus', task.cpus, 'an array with a CPU at least')
-  task.cpus.forEach((cpu, i) => {
-    checkInteger(`task.cpus[${i}]`, cpu, 0, u32)
-  })
+  checkInteger('task.cpus.length', task.cpus.length, 1, mostCpus)
+  for (let i = 0; i < task.cpus.length; i++) checkInteger(`task.cpus[${i}]`, task.cpus[i], 0, u32)
   if (!Array.isArray(task.abis) || task.abis.length === 0)
     throw wrongType('task.abis', task.abis, 'an array with an ABI at least')
   task.abis.forEach((abi, i) => {

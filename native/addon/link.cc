@@ -2,6 +2,7 @@
 
 #include <sched.h>
 
+#include <cstring>
 #include <ctime>
 
 #include "shared/futex.h"
@@ -99,6 +100,13 @@ void Link::scatter() {
   if (!gathered_) return;
   gathered_ = false;
   if (--pin.holders == 0) pin.release();
+}
+
+void Link::tellCpus() {
+  cpu_set_t cpus = pin.before;
+  if (pin.holders == 0 && sched_getaffinity(0, sizeof cpus, &cpus) != 0) CPU_ZERO(&cpus);
+  static_assert(sizeof cpus == sizeof arena->control().allowedCpus);
+  memcpy(arena->control().allowedCpus, &cpus, sizeof cpus);
 }
 
 void Link::spread() {

@@ -38,6 +38,8 @@ class Link {
    */
   void gather();
   void scatter();
+  /** Tells the probe process which CPUs this thread may run on, wherever it is kept for a while. */
+  void tellCpus();
   /** Lets the probe process run wherever this thread may, which is let go of. */
   void spread();
 

@@ -59,6 +59,13 @@ const char* stageName(uint32_t stage) {
   return "starting";
 }
 
+/** Why there are no x32 frames, or null where there are. */
+Napi::Value x32Lack(Napi::Env env, const Control& control) {
+  if (control.x32Error == 0) return env.Null();
+  return Napi::String::New(env, control.x32Error == ENOMEM ? "there is no room for the frames below 4 GiB"
+                                                           : "this kernel has no x32 ABI");
+}
+
 /** Why there are no 32-bit frames, or null where there are. */
 Napi::Value ia32Lack(Napi::Env env, const Control& control) {
   const int error = control.ia32Error;
@@ -128,6 +135,7 @@ Session::Session(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Session>(inf
     return;
   }
   auto link = std::make_shared<Link>(std::move(arena));
+  link->tellCpus();
   const std::string path = info[0].As<Napi::String>().Utf8Value();
   if (const int error = link->child.start(path, link->arena->fd())) {
     fail(env, "the probe process " + path + " could not be started: " + strerror(error));
@@ -201,7 +209,7 @@ Napi::Value Session::describe(const Napi::CallbackInfo& info) {
   result.Set("base", Napi::BigInt::New(env, control.base));
   result.Set("permitted", Napi::BigInt::New(env, control.permitted));
   result.Set("ia32Lack", ia32Lack(env, control));
-  result.Set("x32Lack", control.x32Error == 0 ? env.Null() : Napi::String::New(env, "this kernel has no x32 ABI"));
+  result.Set("x32Lack", x32Lack(env, control));
   const auto number = [&](const char* name, uint32_t value) { result.Set(name, Napi::Number::New(env, value)); };
   number("stack", control.stack);
   number("stackBytes", control.stackBytes);

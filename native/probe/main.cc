@@ -101,16 +101,21 @@ int installAlternateStack(const Control& control) {
   return 0;
 }
 
+/** Whether arena and alternate stack lie below 4 GiB. */
+bool isAllLow(const Control& control) {
+  stack_t stack{};
+  sigaltstack(nullptr, &stack);
+  const auto isLow = [](const void* at, uint64_t bytes) { return reinterpret_cast<uint64_t>(at) + bytes <= UINT32_MAX; };
+  return isLow(g.arena, control.bytes) && isLow(stack.ss_sp, stack.ss_size);
+}
+
 /** Finds out whether 32-bit frames can be had, and what stands in the way. */
 void askIa32(Control& control) {
   const auto say = [&control](Ia32Need need, int error) {
     control.ia32Need = static_cast<uint32_t>(need);
     control.ia32Error = error;
   };
-  stack_t stack{};
-  sigaltstack(nullptr, &stack);
-  const auto isLow = [](const void* at, uint64_t bytes) { return reinterpret_cast<uint64_t>(at) + bytes <= UINT32_MAX; };
-  if (!isLow(g.arena, control.bytes) || !isLow(stack.ss_sp, stack.ss_size)) return say(Ia32Need::kLowArena, ENOMEM);
+  if (!isAllLow(control)) return say(Ia32Need::kLowArena, ENOMEM);
   if (const int error = askInt80()) return say(Ia32Need::kInt80, error);
   if (const int error = installProbeActions(0)) say(Ia32Need::kSigaction, error);
 }
@@ -131,7 +136,7 @@ int main() {
   if (int error = askPermissions(control)) failStart(Stage::kPermission, error);
   keepThreadPointer();
   // A frame of either restores 32 bits of the alternate stack's address, so both need it below 4 GiB.
-  control.x32Error = askX32();
+  control.x32Error = isAllLow(control) ? askX32() : ENOMEM;
   askIa32(control);
   if (int error = installActions()) failStart(Stage::kSignals, error);
   sigframe_handler_stack = reinterpret_cast<uint64_t>(handlerStack + sizeof handlerStack);

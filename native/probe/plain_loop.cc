@@ -72,6 +72,7 @@ bool wellFormed(const Request& request) {
 }  // namespace
 
 extern "C" void sigframe_on_plain_signal(uintptr_t at) {
+  if (sigframe_fire.armed == 0) return;
   setPhase(Phase::kHandler);
   const FrameShape& shape = *plain.shape;
   const auto* head = reinterpret_cast<const uint8_t*>(at);
@@ -128,6 +129,7 @@ void runPlainLoop() {
     rejected += g.outcome->faults;
   }
   g.outcome->elapsedNs = nowNs() - start;
+  fire.armed = 0;
   setPhase(Phase::kIdle);
   const bool asMeant = rejected == (plain.bad ? request.count : 0);
   g.outcome->ending = asMeant ? Ending::kReturned : Ending::kHarness;

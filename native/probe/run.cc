@@ -19,8 +19,14 @@ constexpr size_t kXsaveHeaderBytes = 64;
 
 bool imageInArena(uint64_t offset) { return offset % 64 == 0 && inArena(offset, kXsaveHeader + kXsaveHeaderBytes); }
 
+/** Threads, timers and other stacks would outlive the probe. */
+bool needsFork(const Request& request) {
+  return request.stack != StackState::kNone || request.raise == Raise::kBlocked || request.raise == Raise::kTimer ||
+         request.raise == Raise::kIpi;
+}
+
 bool wellFormed(const Request& request) {
-  return knownAbi(request.abi) && hasAbi(request.abi) &&
+  return (g.isolated || !needsFork(request)) && knownAbi(request.abi) && hasAbi(request.abi) &&
          imageInArena(request.load) && imageInArena(request.poison) && imageInArena(request.after) &&
          (request.sibling == 0 || imageInArena(request.sibling)) &&
          inArena(request.ops, uint64_t{request.opCount} * sizeof(Op)) &&
@@ -55,6 +61,7 @@ void fireOnce(Fire& fire, const Request& request) {
     setPhase(Phase::kReturning);
   }
   sigframe_fire64(&fire);
+  fire.armed = 0;
   setPhase(Phase::kIdle);
   if (isIa32(request.abi)) restoreThreadPointer();
 }

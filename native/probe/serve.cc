@@ -47,6 +47,9 @@ void ringBell() {
 
 void serve() {
   Control& control = *g.control;
+  // What a handler loads that somebody else's signal enters before any probe.
+  sigframe_fire.poison = reinterpret_cast<uint64_t>(&kInitImage);
+  sigframe_fire.rfbm = ~uint64_t{0};
   auto* requests = reinterpret_cast<Request*>(g.arena + kRequests);
   auto* outcomes = reinterpret_cast<Outcome*>(g.arena + kOutcomes);
   for (uint32_t done = control.completed.load();;) {

@@ -40,15 +40,14 @@ void* runSibling(void* opaque) {
   return nullptr;
 }
 
-/** Keeps this thread on its CPU; the sibling's CPU is found among all that the process may have. */
+/** Keeps this thread on its CPU; the sibling's CPU is found among all that Node may have. */
 cpu_set_t chooseCpus(Beside where) {
   cpu_set_t all, here;
-  // Whoever keeps us on one CPU did so for speed: the kernel leaves out what is not ours.
-  for (int i = 0; i < CPU_SETSIZE; i++) CPU_SET(i, &all);
+  static_assert(sizeof all == sizeof g.control->allowedCpus);
+  // Not what this process may have now: Node keeps it on one CPU, for speed.
+  copyBytes(&all, g.control->allowedCpus, sizeof all);
   const int cpu = sched_getcpu();
-  if (cpu < 0 || sched_setaffinity(0, sizeof all, &all) != 0 || sched_getaffinity(0, sizeof all, &all) != 0) {
-    refuse(Refusal::kOtherCpu, errno);
-  }
+  if (cpu < 0) refuse(Refusal::kOtherCpu, errno);
   CPU_ZERO(&here);
   CPU_SET(cpu, &here);
   if (sched_setaffinity(0, sizeof here, &here) != 0) refuse(Refusal::kOtherCpu, errno);

@@ -110,7 +110,12 @@ bool makeTimers() {
     event.sigev_notify = SIGEV_THREAD_ID;
     event.sigev_signo = kStressTimers[abi];
     event._sigev_un._tid = static_cast<pid_t>(sigframe_fire.tid);
-    if (syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, &timers[abi]) != 0) return false;
+    if (syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, &timers[abi]) != 0) {
+      const int error = errno;
+      while (abi-- > 0) syscall(SYS_timer_delete, timers[abi]);
+      errno = error;
+      return false;
+    }
   }
   return true;
 }
@@ -182,6 +187,8 @@ class Place {
  public:
   Place(Stress& stress, uint64_t now) : stress_(stress) { move(now); }
 
+  /** Whether it is on one of its CPUs at all: else there is nothing to count it for. */
+  bool isThere() const { return moved_; }
   uint32_t cpu() const { return stress_.cpus[at_]; }
   StressOn& on() { return stress_.on[at_]; }
 
@@ -302,6 +309,12 @@ class Run {
     uint64_t now = nowNs();
     const uint64_t end = now + uint64_t{stress_.limitMs} * 1000000;
     Place place(stress_, now);
+    if (!place.isThere()) {
+      g.outcome->ending = Ending::kRefused;
+      g.outcome->signal = static_cast<int32_t>(Refusal::kOtherCpu);
+      g.outcome->siCode = ENODEV;
+      return;
+    }
     startTimers(stress_, random_);
     for (uint64_t i = 0; i < request_.count && g.outcome->faults == 0; i++) {
       if (i % kClockRounds == 0 && i != 0) {

@@ -9,6 +9,7 @@
 
 #include <cerrno>
 
+#include "probe/fire.h"
 #include "probe/sibling.h"
 #include "probe/state.h"
 
@@ -71,7 +72,7 @@ void serveLate(uint8_t* start, size_t bytes, const uint8_t* contents) {
   // A copy: the pages themselves go away. Zeros where there is nothing to copy.
   void* copy = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
   if (copy == MAP_FAILED) refuse(Refusal::kPages, errno);
-  if (contents != nullptr) __builtin_memcpy(copy, contents, bytes);
+  if (contents != nullptr) copyBytes(copy, contents, bytes);
   void* at = mmap(start, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
   if (at == MAP_FAILED) refuse(Refusal::kPages, errno);
   uffdio_register request{};

@@ -240,6 +240,7 @@ struct alignas(64) Control {
   uint32_t data, dataBytes;
   uint64_t permissions;  // components to ask of ARCH_REQ_XCOMP_PERM
 
+  uint64_t allowedCpus[16];     // sched_setaffinity's mask: the CPUs that whoever runs Node has left to it
   std::atomic<uint32_t> phase;  // how far the current probe has come; outlives the fork that it runs in
 
   // Said once by the probe process.
