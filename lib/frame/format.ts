@@ -31,6 +31,3 @@ export const frameFields = {
 export type FrameField = keyof typeof frameFields
 
 export const fieldNames = Object.keys(frameFields) as FrameField[]
-
-/** The bytes that a field spans to its last. */
-export const fieldEnd = (field: FrameField): number => frameFields[field].at + frameFields[field].width

@@ -169,13 +169,11 @@ const checkRaise = (field: string, value: unknown): Raise => {
   return value as Raise
 }
 
-const stackFields = new Set(['bytes', 'state'])
-
 const checkStack = (field: string, value: unknown, most: number): Required<AlternateStack> | null => {
   if (value === undefined) return null
   const { bytes, state = 'plain', ...rest } = checkRecord(field, value)
   for (const [key, one] of Object.entries(rest))
-    throw outOfRange(`${field}.${key}`, one, `but a stack has only ${[...stackFields].join(' ')}`)
+    throw outOfRange(`${field}.${key}`, one, 'but a stack has only bytes state')
   if (!stackStates.includes(state as StackState))
     throw wrongType(`${field}.state`, state, `one of ${stackStates.join(' ')}`)
   return { bytes: checkInteger(`${field}.bytes`, bytes, 1, most), state: state as StackState }

@@ -29,15 +29,6 @@ sigframe_fire32_raised:
         .code64
 1:      movl    %esp, %ebx              // clears the upper half, which the far jump leaves undefined
         movq    sigframe_handler_stack(%rip), %rsp
-        // A 32-bit frame has no r8 to r15: a timer's signal may hit where they are in use.
-        pushq   %r8
-        pushq   %r9
-        pushq   %r10
-        pushq   %r11
-        pushq   %r12
-        pushq   %r13
-        pushq   %r14
-        pushq   %r15
         leaq    sigframe_fire(%rip), %r12
         cmpl    $0, 68(%r12)
         je      2f
@@ -55,15 +46,7 @@ sigframe_fire32_raised:
         xrstor64 (%rcx)
         jmp     4f
 3:      fxrstor64 (%rcx)
-4:      popq    %r15
-        popq    %r14
-        popq    %r13
-        popq    %r12
-        popq    %r11
-        popq    %r10
-        popq    %r9
-        popq    %r8
-        leaq    \popped(%rbx), %rsp
+4:      leaq    \popped(%rbx), %rsp
         movl    $\number, %eax
         int     $0x80
         ud2

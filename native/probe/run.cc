@@ -102,7 +102,6 @@ void runProbe() {
   fire.rfbm = request.rfbm;
   fire.signal = static_cast<uint32_t>(shapeOf(request.abi).signal);
   if (g.isolated) prepareIsolated(request);
-  fire.armed = 0;
   prepareRaise(request.raise);
   if (g.isolated && request.count > 1) return fireRepeatedly(fire, request);
 
