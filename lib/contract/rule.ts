@@ -1,4 +1,5 @@
 /** What a rule of the contract is. */
+import type { Policy } from './policy.ts'
 import type { Treatment } from './treatment.ts'
 
 /**
@@ -13,6 +14,8 @@ export interface Rule {
   readonly status: RuleStatus
   /** What the kernel does where the rule holds. */
   readonly holds: Treatment
+  /** For a rule that not all generations keep: what kernels of a policy do. */
+  readonly under?: (policy: Policy) => Treatment
   /** For a rule that no generation brought: what kernels did before, or do still. */
   readonly before?: readonly Treatment[]
   /** What was seen is worth reading where the rule holds, too. */

@@ -1,6 +1,6 @@
 /** From what was observed of a rule to a verdict. */
 import { behaviour, type Generation, generations } from './generations.ts'
-import { type Rule, type RuleId, ruleOf } from './rules.ts'
+import { type Rule, type RuleId, ruleOf, rules } from './rules.ts'
 import { type Observed, treatmentText } from './treatment.ts'
 
 export interface Judgement {
@@ -70,9 +70,7 @@ export const judge = (id: RuleId, observed: Observed, kernel: Generation, demand
 /** The rules by which a generation is told from at least one other. */
 export const tellingRules = (generation: Generation): ReadonlySet<RuleId> =>
   new Set(
-    generations.flatMap(other =>
-      [...Object.keys(other.differs), ...Object.keys(generation.differs)].filter(
-        id => behaviour(other, id as RuleId) !== behaviour(generation, id as RuleId),
-      ),
-    ) as RuleId[],
+    rules
+      .map(({ id }) => id)
+      .filter(id => generations.some(other => behaviour(other, id) !== behaviour(generation, id))),
   )

@@ -45,6 +45,8 @@ export const ia32Rules = [
       'Components that XSTATE_BV leaves out are not read: a frame may end before them, whatever it claims.',
     status: 'established',
     holds: 'restored',
+    under: ({ magic2At, tooSmall }) =>
+      magic2At === 'user_size' || tooSmall === 'rejected' ? 'rejected' : 'restored',
     commit: 'arch/x86/kernel/fpu/xstate.c, copy_uabi_to_xstate',
   },
   {

@@ -30,6 +30,7 @@ export const placeRules = [
     sentence: 'A frame may end where nothing behind it can be read.',
     status: 'established',
     holds: 'restored',
+    under: ({ magic2At }) => (magic2At === 'user_size' ? 'rejected' : 'restored'),
     commit: source,
   },
   {
@@ -37,6 +38,7 @@ export const placeRules = [
     sentence: 'Only what the frame’s own components need is faulted in.',
     status: 'since portable',
     holds: 'restored',
+    under: ({ faultsIn }) => (faultsIn === 'required size' ? 'restored' : 'rejected'),
     commit: '3d69596c684b..391cac638edd',
   },
   {

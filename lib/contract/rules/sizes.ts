@@ -36,6 +36,7 @@ export const sizeRules = [
     sentence: 'An xstate_size that has no room for the XSAVE header is not believed.',
     status: 'established',
     holds: 'fx-only',
+    under: ({ magic2At }) => (magic2At === 'user_size' ? 'restored' : 'fx-only'),
     commit: always,
   },
   {
@@ -43,6 +44,8 @@ export const sizeRules = [
     sentence: 'An xstate_size above what the task has is not believed.',
     status: 'established',
     holds: 'fx-only',
+    under: ({ magic2At, aboveUserSize }) =>
+      magic2At === 'user_size' || aboveUserSize === 'believed' ? 'restored' : 'fx-only',
     commit: always,
   },
   {
@@ -50,6 +53,7 @@ export const sizeRules = [
     sentence: 'An xstate_size above extended_size is not believed.',
     status: 'established',
     holds: 'fx-only',
+    under: ({ magic2At }) => (magic2At === 'user_size' ? 'restored' : 'fx-only'),
     commit: always,
   },
   {
@@ -57,6 +61,7 @@ export const sizeRules = [
     sentence: 'An extended_size that leaves no room for MAGIC2 is not believed.',
     status: 'since portable',
     holds: 'fx-only',
+    under: ({ magic2Room }) => (magic2Room === 'asked' ? 'fx-only' : 'restored'),
     commit: portableSeries,
   },
   {
@@ -78,6 +83,9 @@ export const sizeRules = [
     sentence: 'An xstate_size that is too small for the frame’s own xfeatures is a SIGSEGV.',
     status: 'since portable',
     holds: 'rejected',
+    // Where MAGIC2 is not looked for behind the frame, it is not found either.
+    under: ({ magic2At, tooSmall }) =>
+      magic2At === 'user_size' ? 'fx-only' : tooSmall === 'rejected' ? 'rejected' : 'restored',
     commit: portableSeries,
   },
   {
@@ -85,6 +93,7 @@ export const sizeRules = [
     sentence: 'A frame from a CPU with fewer components restores in full.',
     status: 'established',
     holds: 'restored',
+    under: ({ magic2At }) => (magic2At === 'user_size' ? 'fx-only' : 'restored'),
     commit: 'broken by dc8aa31a7ac2, repaired by 44eeff9bc467',
   },
   {
@@ -99,6 +108,7 @@ export const sizeRules = [
     sentence: 'A frame from a CPU with more components restores what this one has.',
     status: 'proposed',
     holds: 'restored',
+    under: ({ aboveUserSize }) => (aboveUserSize === 'believed' ? 'restored' : 'fx-only'),
     commit: largerSeries,
   },
   {
@@ -106,6 +116,7 @@ export const sizeRules = [
     sentence: 'A larger frame with a component in XSTATE_BV that this CPU lacks is a SIGSEGV.',
     status: 'proposed',
     holds: 'rejected',
+    under: ({ aboveUserSize }) => (aboveUserSize === 'believed' ? 'rejected' : 'fx-only'),
     commit: largerSeries,
   },
 ] as const satisfies readonly Rule[]
