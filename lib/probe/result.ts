@@ -98,6 +98,11 @@ export abstract class Recorded {
     return this.#frame('sent')
   }
 
+  /** The frame as it went back, where it lies: for who looks at it before the session's next probe, and keeps nothing. */
+  get sentView(): FrameParts {
+    return this.#parts('sent')
+  }
+
   /** The registers as they were saved at the end, where they lie. */
   protected savedBytes(): Uint8Array {
     return this.#store.after(this.#slot, this.layout.size)
@@ -194,6 +199,11 @@ export abstract class Saved extends Recorded {
   /** What the registers held after the return. After a signal: what the kernel left in them. */
   get after(): XsaveImage {
     return new XsaveImage(this.savedBytes().slice(), this.layout)
+  }
+
+  /** The same bytes where they lie, as `sentView`. */
+  get afterView(): Uint8Array {
+    return this.savedBytes()
   }
 
   /**

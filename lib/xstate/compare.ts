@@ -217,3 +217,23 @@ export const explainMxcsr = (after: Uint8Array, { sent, loaded, poison }: Origin
   kept: poison !== undefined && sameMxcsr(after, poison),
   loaded: sameMxcsr(after, loaded),
 })
+
+// Whole ranges are compared by memcmp: byte by byte, tiles would cost more than the probe.
+const sameRange = (a: Uint8Array, aStart: number, b: Uint8Array, bStart: number, size: number): boolean =>
+  Buffer.prototype.compare.call(a, b, bStart, bStart + size, aStart, aStart + size) === 0
+
+/**
+ * Whether a component of a saved state holds these bytes: those of an area in the standard format in which the
+ * component counts, whatever its header says; or its init value where there are none.
+ */
+export const holdsBytes = (
+  saved: Uint8Array,
+  layout: Layout,
+  placed: PlacedComponent,
+  source: Uint8Array | null,
+): boolean => {
+  if (!isInUse(saved, layout, placed)) return source === null || isInit(source, placed)
+  if (source === null) return isInit(saved, placed)
+  if (placed.index === 0) return sameX87(saved, source)
+  return sameRange(saved, placed.offset, source, placed.offset, significantSize(placed))
+}

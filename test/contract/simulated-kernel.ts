@@ -4,6 +4,7 @@
  * here. It can be told to make one mistake.
  */
 import type { GenerationId } from '../../lib/contract/generations.ts'
+import type { HardwareAnswer, HardwareAsk } from '../../lib/contract/predict/hardware.ts'
 import { type Abi, frameShape, isIa32 } from '../../lib/frame/abi.ts'
 import { magic1, magic2, magic2Size } from '../../lib/frame/format.ts'
 import { foldFsave } from '../../lib/frame/fsave.ts'
@@ -15,7 +16,7 @@ import {
   minXsaveSize,
   type PlacedComponent,
 } from '../../lib/xstate/layout.ts'
-import type { Memory } from './simulated-memory.ts'
+import { createMemory, type Memory } from './simulated-memory.ts'
 
 /** Mistakes that a kernel could make, one at a time. */
 export const slips = [
@@ -121,6 +122,7 @@ export type Decision = 'init' | 'rejected' | 'endless' | Believed
 export const decisionKey = (decision: Decision): string =>
   typeof decision === 'string' ? decision : `${decision.fxOnly} ${decision.mask}`
 
+const pageSize = 4096
 const endOfUserSpace = 1n << 47n
 const supervisor = 0x1800n
 const compacted = 1n << 63n
@@ -367,14 +369,14 @@ const areaBytes = (memory: Memory, area: number, { components }: Layout, size: n
   return bytes
 }
 
-/** Loaded by the instruction itself; then what the frame leaves out goes to init. */
-const after64 = (
+/** What the instruction itself loads. */
+const loaded64 = (
   machine: Machine,
   bytes: Uint8Array,
   registers: XsaveImage,
   believed: Believed,
 ): XsaveImage => {
-  const { layout, xsaves, slip } = machine
+  const { layout } = machine
   const after = registers.clone()
   const mxcsr = u32(bytes, fieldOffset.mxcsr) & layout.mxcsrMask
   const header = headerOf(bytes.subarray(legacySize, minXsaveSize))
@@ -387,6 +389,18 @@ const after64 = (
   const asCompacted = !believed.fxOnly && (header.xcompBv & compacted) !== 0n
   if (asCompacted ? (believed.mask & 2n) !== 0n : (believed.mask & sseOrAvx) !== 0n)
     after.mxcsr = asCompacted && (header.xstateBv & 2n) === 0n ? initMxcsr : mxcsr
+  return after
+}
+
+/** Then what the frame leaves out goes to init. */
+const after64 = (
+  machine: Machine,
+  bytes: Uint8Array,
+  registers: XsaveImage,
+  believed: Believed,
+): XsaveImage => {
+  const { layout, xsaves, slip } = machine
+  const after = loaded64(machine, bytes, registers, believed)
   const keeps = believed.fxOnly
     ? slip === 'FX-only keeps the other components'
     : slip === 'components left out are kept'
@@ -447,4 +461,21 @@ export const registersAfter = (machine: Machine, frame: ReturnedFrame, decision:
   if (slip === 'FX-only keeps the keys closed' && decision.fxOnly) closeKeys(after)
   if (slip === 'FX-only leaves MXCSR' && decision.fxOnly) after.mxcsr = registers.mxcsr
   return after
+}
+
+/** What the CPU itself does with these bytes in user mode; it has no slips. */
+export const simulatedXrstor = (
+  machine: Machine,
+  { instruction, bytes, mask, misalignedBy }: HardwareAsk,
+  before: XsaveImage,
+): HardwareAnswer => {
+  const { layout } = machine
+  const cpu: Machine = { ...machine, slip: undefined }
+  const area = pageSize + misalignedBy
+  const all = new Uint8Array(layout.size)
+  all.set(bytes)
+  const memory = createMemory([{ start: 0, end: 16 * pageSize, at: area, bytes: all }], [])
+  const believed = { fxOnly: instruction === 'fxrstor', mask, faultedIn: 0 }
+  if (raisesGp(cpu, memory, area, believed)) return 'fault'
+  return loaded64(cpu, all, before, believed).bytes
 }

@@ -211,6 +211,8 @@ export const returnedWith = (parts: SeenParts): Record<string, unknown> => {
   return {
     kind: 'returned',
     ...parts,
+    sentView: sent,
+    afterView: after.bytes,
     abi: sent.abi,
     sentFrom: { buffer: 'stack', pointed: true },
     sibling: null,
@@ -235,7 +237,7 @@ const seenOf = (
   const silent = decision === 'rejected' && machine.slip === 'a rejection is silent'
   if (answer === null || silent) return common as unknown as Seen
   // Where nobody is left, or nothing can be saved, there are no registers to look at.
-  const { after, state, mxcsrState, ...recorded } = common
+  const { after, afterView, state, mxcsrState, ...recorded } = common
   if (blocked && answer.signal === 'SIGSEGV' && machine.slip !== 'SIGSEGV cannot be blocked')
     return {
       ...recorded,
@@ -244,7 +246,7 @@ const seenOf = (
       signal: answer.signal,
       code: null,
     } as unknown as Seen
-  const saved = answer.where === 'sigreturn' ? { after, state, mxcsrState } : {}
+  const saved = answer.where === 'sigreturn' ? { after, afterView, state, mxcsrState } : {}
   return { ...recorded, ...saved, kind: 'signal', siAddr: 0n, ...answer } as unknown as Seen
 }
 

@@ -52,6 +52,13 @@ export const headerRules = [
     commit: hardware,
   },
   {
+    id: 'hardware-judges-contents',
+    sentence: 'What a component’s own bytes come to, a fault or other bytes, is for the hardware to say.',
+    status: 'established',
+    holds: 'restored',
+    commit: hardware,
+  },
+  {
     id: 'supervisor-bits-are-rejected',
     sentence: 'Supervisor components (CET_U, CET_S) in XSTATE_BV are a SIGSEGV.',
     status: 'established',

@@ -1,0 +1,91 @@
+/**
+ * What a kernel does with a frame: the contract as a program. The frame goes through the kernel's decisions in their
+ * order; what the hardware makes of odd bytes is asked of the hardware.
+ */
+import { isIa32 } from '../../frame/abi.ts'
+import type { Policy } from '../policy.ts'
+import type { SentFrame } from './frame.ts'
+import type { HardwareAnswer, HardwareAsk } from './hardware.ts'
+import { clearedRegisters, type Registers, registersOf } from './registers.ts'
+import type { Decided, Step } from './step.ts'
+import { checkSteps } from './steps/check.ts'
+import { steps32 } from './steps/restore32.ts'
+import { steps64 } from './steps/restore64.ts'
+import type { Task } from './task.ts'
+import { type Mark, markOf, type Outcome } from './trail.ts'
+import { Walk } from './walk.ts'
+
+/** What becomes of a SIGSEGV that the frame's own mask blocks. */
+const killStep: Step = {
+  rule: 'blocked-sigsegv-kills',
+  says: ['passes', 'killed'],
+  decide: ({ frame }) => (frame.blocksSigsegv ? 'killed' : 'passes'),
+}
+
+/** Every decision, in the kernel's order: first those on any frame, then those on 64-bit and on 32-bit ones. */
+export const steps: readonly Step[] = Object.freeze([...checkSteps, ...steps64, ...steps32, killStep])
+
+const first64 = checkSteps.length
+const first32 = first64 + steps64.length
+const kill = steps.length - 1
+const [nullStep, unreachableStep] = [0, 1]
+
+export interface Ended {
+  /**
+   * `rejected`: SIGSEGV with SI_KERNEL and address 0, `registers` as they are when its handler runs. `killed`: the same
+   * where the frame blocks SIGSEGV: the process ends.
+   */
+  readonly end: 'restored' | 'fx-only' | 'init' | 'rejected' | 'killed'
+  readonly trail: readonly Mark[]
+  readonly registers: Registers
+}
+
+export type Prediction =
+  | Ended
+  /** Predict again, with the hardware's answer. */
+  | { readonly end: 'ask'; readonly ask: HardwareAsk }
+  /** It hangs on bytes that are not known. */
+  | { readonly end: 'unknown' }
+
+const rejected = (walk: Walk, trail: Mark[]): Ended => {
+  const said = killStep.decide(walk) as Outcome
+  trail.push(markOf(kill, said))
+  return { end: said === 'killed' ? 'killed' : 'rejected', trail, registers: clearedRegisters }
+}
+
+/** Asks steps from one index to another; ends with the first that has anything to say against the frame. */
+const ask = (walk: Walk, from: number, end: number, trail: Mark[]): Decided => {
+  for (let i = from; i < end; i++) {
+    const { when, decide } = steps[i] as Step
+    if (when !== undefined && !when(walk.policy)) continue
+    const said = decide(walk)
+    if (said === 'ask' || said === 'unknown') return said
+    trail.push(markOf(i, said))
+    if (said === 'fx-only' || said === 'rejected' || said === 'init') return said
+  }
+  return 'passes'
+}
+
+/**
+ * @param answer what the hardware said to what an earlier prediction of the same frame asked
+ */
+export const predict = (
+  frame: SentFrame,
+  task: Task,
+  policy: Policy,
+  answer?: HardwareAnswer,
+): Prediction => {
+  const walk = new Walk(frame, task, policy, answer)
+  const trail: Mark[] = []
+  // Without XSAVE nobody looks at the sw bytes.
+  const believed = ask(walk, nullStep, task.layout.xsave ? first64 : unreachableStep + 1, trail)
+  if (believed === 'init') return { end: 'init', trail, registers: clearedRegisters }
+  if (believed === 'rejected') return rejected(walk, trail)
+  if (believed === 'unknown') return { end: believed }
+  walk.fxOnly = believed === 'fx-only' || !task.layout.xsave
+  const restored = isIa32(frame.abi) ? ask(walk, first32, kill, trail) : ask(walk, first64, first32, trail)
+  if (restored === 'rejected') return rejected(walk, trail)
+  if (restored === 'unknown') return { end: restored }
+  if (restored === 'ask') return { end: restored, ask: walk.ask as HardwareAsk }
+  return { end: walk.fxOnly ? 'fx-only' : 'restored', trail, registers: registersOf(walk) }
+}

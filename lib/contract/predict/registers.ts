@@ -1,0 +1,84 @@
+/** What the registers hold after a return. */
+import { isIa32 } from '../../frame/abi.ts'
+import { fieldOffset, initMxcsr } from '../../xstate/image.ts'
+import { legacyFeatures } from '../../xstate/layout.ts'
+import { foldedX87, named32 } from './fold.ts'
+import type { Walk } from './walk.ts'
+
+export interface Registers {
+  /** Components that are not at init, and have the bytes of `area`, x87 those of `x87`. */
+  readonly loaded: bigint
+  /** An area in the standard format, as far as what is loaded reaches. */
+  readonly area: Uint8Array
+  /** At least its first 160 bytes: in 32-bit frames the fsave header's. */
+  readonly x87: Uint8Array
+  /** Null where nobody says: a kernel without XSAVES takes a 32-bit frame's from its buffer, whatever is in it. */
+  readonly mxcsr: number | null
+  /** PKRU, where it is not loaded: 0, or the kernel's default. */
+  readonly keys: 'init' | 'default'
+}
+
+const sse = 2n
+const avx = 4n
+const mxcsrFeatures = 7n
+const nothing = new Uint8Array(0)
+
+/** `fpu__clear_user_states`: after NULL, and after a rejection. */
+export const clearedRegisters: Registers = Object.freeze({
+  loaded: 0n,
+  area: nothing,
+  x87: nothing,
+  mxcsr: initMxcsr,
+  keys: 'default',
+})
+
+const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+
+/** XSTATE_BV and MXCSR of what XSAVE wrote. */
+const headOf = (image: Uint8Array) => {
+  const view = viewOf(image)
+  return {
+    xstateBv:
+      image.length > fieldOffset.xcompBv ? view.getBigUint64(fieldOffset.xstateBv, true) : legacyFeatures,
+    mxcsr: view.getUint32(fieldOffset.mxcsr, true),
+  }
+}
+
+/**
+ * XRSTOR with the frame's mask, then the rest from the init image. By XRSTORS that one loads MXCSR with SSE, by XRSTOR
+ * with AVX too (SDM volume 1, 13.8.1 and 13.12).
+ */
+export const registers64 = (walk: Walk): Registers => {
+  const { task, mask, frame, answer, fxOnly } = walk
+  const asked = answer instanceof Uint8Array && walk.odd !== 0 ? answer : null
+  const area = asked ?? frame.area
+  const head = asked === null ? null : headOf(asked)
+  const left = task.layout.features & ~mask
+  const initsMxcsr = (left & sse) !== 0n || (!task.xsaves && task.avxLoadsMxcsr && (left & avx) !== 0n)
+  return {
+    loaded: mask & (head?.xstateBv ?? (fxOnly ? legacyFeatures : walk.xstateBv)),
+    area,
+    x87: area,
+    mxcsr: initsMxcsr ? initMxcsr : (head?.mxcsr ?? walk.mxcsr),
+    keys: 'init',
+  }
+}
+
+/** From the kernel's buffer, by XRSTORS: MXCSR is SSE's then. */
+export const registers32 = (walk: Walk): Registers => {
+  const { task, frame, answer, xstateBv, fxOnly } = walk
+  const named = named32(walk)
+  const asked = answer instanceof Uint8Array && walk.odd !== 0 ? answer : null
+  const hasOwn = fxOnly || (named & sse) !== 0n
+  const buffered = (xstateBv & mxcsrFeatures) !== 0n ? walk.mxcsr : null
+  return {
+    loaded: asked === null ? named : named & headOf(asked).xstateBv,
+    area: asked ?? frame.area,
+    x87: asked ?? ((named & 1n) === 0n ? nothing : foldedX87(walk)),
+    mxcsr: hasOwn ? walk.mxcsr : task.xsaves ? initMxcsr : buffered,
+    keys: 'init',
+  }
+}
+
+export const registersOf = (walk: Walk): Registers =>
+  isIa32(walk.frame.abi) ? registers32(walk) : registers64(walk)

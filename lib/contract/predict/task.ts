@@ -1,0 +1,11 @@
+/** What of a host, its kernel's build and a task's permissions decides on a return. */
+import type { Layout } from '../../xstate/layout.ts'
+
+export interface Task {
+  /** Where the task's components lie: the kernel's user_size and user features for it. */
+  readonly layout: Layout
+  /** Whether the kernel restores by XRSTORS, so that its own buffers and its init image are compacted. */
+  readonly xsaves: boolean
+  /** Whether XRSTOR loads MXCSR for AVX alone (SDM volume 1, 13.8.1): emulators may not. */
+  readonly avxLoadsMxcsr: boolean
+}
