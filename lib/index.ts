@@ -9,7 +9,9 @@ export { NativeUnavailableError, nativeProblem } from './native.ts'
 export type {
   AlternateStack,
   DataRequest,
+  ImageSource,
   LiveEdit,
+  PreparedImage,
   PreparedRequest,
   ProbeRequest,
   Raise,
@@ -19,6 +21,7 @@ export type {
 export { raises, stackStates } from './probe/request.ts'
 export type * from './probe/result.ts'
 export { type OpenOptions, open, openSync, Probe, permissible } from './probe/session.ts'
+export type { XrstorAnswer, XrstorAsk } from './probe/xrstor.ts'
 export * from './xstate/compare.ts'
 export * from './xstate/components.ts'
 export { type HostCpu, hostLayout, readHostCpu } from './xstate/host.ts'

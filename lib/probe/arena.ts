@@ -49,11 +49,13 @@ const constantsOf = (numbers: Numbers) => {
     requestLive: code('requestLive'),
     requestIsolated: code('requestIsolated'),
     requestShadowStack: code('requestShadowStack'),
+    requestFxrstor: code('requestFxrstor'),
     fsaveBytes: code('fsaveBytes'),
     probe: code('RequestKind.probe'),
     plainLoop: code('RequestKind.plainLoop'),
     switches: code('RequestKind.switch'),
     stressKind: code('RequestKind.stress'),
+    xrstor: code('RequestKind.xrstor'),
     mostStressCpus: code('mostStressCpus'),
     request: {
       kind: word('Request.kind'),
@@ -80,6 +82,7 @@ const constantsOf = (numbers: Numbers) => {
       timeoutMs: word('Request.timeoutMs'),
       threads: word('Request.threads'),
       stride: word('Request.stride'),
+      mask: word('Request.mask'),
     },
     outcome: {
       ending: word('Outcome.ending'),

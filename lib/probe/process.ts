@@ -10,6 +10,7 @@ import { builtPrefix, geometryOf, ringSlots, shapeOf } from './geometry.ts'
 import { RecordStore } from './records.ts'
 import type { PreparedRequest } from './request.ts'
 import { type SignalPlace, signalName } from './result.ts'
+import { type CheckedAsk, putAsk } from './xrstor.ts'
 
 /** What a throw-away fork has of the time that the probe process has, which must still tell what became of it. */
 const isolatedPart = 0.5
@@ -52,10 +53,15 @@ export interface RunContext {
 /** How a probe ended, as the probe process tells it. */
 export type Ending = 'returned' | 'signal' | 'died' | 'timeout' | 'refused' | 'harness'
 
-/** Requests that were handed over together, and where their records go. */
-export interface Chunk {
+/** Requests that were handed over together. */
+export interface Handed {
+  /** Sequence number of the first. */
   readonly first: number
   readonly count: number
+}
+
+/** Such requests, and where their records go. */
+export interface Chunk extends Handed {
   readonly store: RecordStore
   readonly firstSlot: number
 }
@@ -220,7 +226,27 @@ export class ProbeProcess {
     return { first: this.#sequence, count, store, firstSlot }
   }
 
-  #endOf(chunk: Chunk, waited: number): ChunkEnd {
+  /** Describes the next ring slots as these questions, as many as fit. They use the slots' records as they like. */
+  fillAsks(asks: readonly CheckedAsk[], from: number, context: RunContext): Handed {
+    this.#chunk += 1
+    const count = Math.min(asks.length - from, ringSlots)
+    this.#makeRoom(count)
+    // Its probes are to follow one another in the ring.
+    this.#single = null
+    for (let i = 0; i < count; i++) {
+      const ask = asks[from + i] as CheckedAsk
+      const slot = (this.#sequence + i) % ringSlots
+      this.#standing[slot] = null
+      if (this.#described[slot] !== context) {
+        this.#described[slot] = context
+        this.#describeSlot(this.#sequence + i, context)
+      }
+      putAsk(this.arena, this.#sequence + i, ask, this.arena.placeImage(ask.before, this.#chunk))
+    }
+    return { first: this.#sequence, count }
+  }
+
+  #endOf(chunk: Handed, waited: number): ChunkEnd {
     const { waited: codes } = this.arena.constants
     if (waited === codes.done) return { completed: chunk.count, lost: null }
     this.#lost = true
@@ -232,13 +258,13 @@ export class ProbeProcess {
     }
   }
 
-  #submitted(chunk: Chunk): number {
+  #submitted(chunk: Handed): number {
     this.#sequence += chunk.count
     return this.#sequence >>> 0
   }
 
   /** Runs a chunk. With `hold` the thread stays on this CPU for the next one, until `letGo`. */
-  run(chunk: Chunk, context: RunContext, hold = context.pin): ChunkEnd {
+  run(chunk: Handed, context: RunContext, hold = context.pin): ChunkEnd {
     return this.#endOf(chunk, this.#session.run(chunk.count, this.#submitted(chunk), context.timeoutMs, hold))
   }
 
@@ -356,14 +382,14 @@ export class ProbeProcess {
   }
 
   /** How a completed probe of a chunk ended; `harness` for a number that no probe process of ours writes. */
-  ending(chunk: Chunk, index: number): Ending {
+  ending(chunk: Handed, index: number): Ending {
     const { words, constants } = this.arena
     const ending = words[this.arena.outcomeAt(chunk.first + index) + constants.outcome.ending] as number
     return constants.endings.get(ending) ?? 'harness'
   }
 
   /** Where the signal of a probe hit; undefined for a number that no probe process of ours writes. */
-  signalPlace(chunk: Chunk, index: number): SignalPlace | undefined {
+  signalPlace(chunk: Handed, index: number): SignalPlace | undefined {
     const { words, constants } = this.arena
     return constants.places.get(
       words[this.arena.outcomeAt(chunk.first + index) + constants.outcome.where] as number,

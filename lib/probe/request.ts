@@ -56,13 +56,13 @@ export interface ProbeRequest {
   /** The frame is delivered onto an alternate signal stack. */
   readonly stack?: AlternateStack
   /** What the registers hold when the signal hits; the init state if left out. */
-  readonly load?: XsaveImage | Uint8Array
+  readonly load?: ImageSource
   /** What the registers hold when the handler returns; a random image if left out. */
-  readonly poison?: XsaveImage | Uint8Array
+  readonly poison?: ImageSource
   /** Whether the thread has a shadow stack (CET), on which the kernel leaves and wants a token for each frame. */
   readonly shadowStack?: boolean
   /** What a sibling holds in its registers, where there is one; a random image if left out. */
-  readonly sibling?: XsaveImage | Uint8Array
+  readonly sibling?: ImageSource
   readonly edit?: readonly EditOp[] | LiveEdit
 }
 
@@ -70,6 +70,8 @@ export interface ProbeRequest {
 export interface DataRequest extends ProbeRequest {
   readonly edit?: readonly EditOp[]
 }
+
+const prepared = Symbol('prepared')
 
 /** An image in the arena, or none yet. Its bytes never change. */
 export class PlacedImage {
@@ -83,7 +85,23 @@ export class PlacedImage {
   }
 }
 
-const prepared = Symbol('prepared')
+/**
+ * A checked image, of which no copy is made any more. Made by `probe.image`; good for that session, also after its
+ * process was replaced.
+ */
+export class PreparedImage {
+  readonly [prepared] = true
+  readonly session: object
+  readonly placed: PlacedImage
+
+  constructor(session: object, placed: PlacedImage) {
+    this.session = session
+    this.placed = placed
+  }
+}
+
+/** An image that is checked and copied first, or one that `probe.image` has checked. */
+export type ImageSource = XsaveImage | Uint8Array | PreparedImage
 
 /** A checked request. Made by `probe.prepare`; good for that session, also after its process was replaced. */
 export class PreparedRequest {
@@ -144,6 +162,17 @@ const checkImage = (value: unknown, layout: Layout, field: string): Uint8Array =
   const image = imageFrom(Uint8Array.prototype.slice.call(bytes), layout, field)
   validateLoadable(image, layout, field)
   return image.bytes
+}
+
+/** The image that a request is to have. @throws TypeError, RangeError */
+export const placedImage = (
+  value: unknown,
+  { session, layout }: Pick<RequestContext, 'session' | 'layout'>,
+  field: string,
+): PlacedImage => {
+  if (!(value instanceof PreparedImage)) return new PlacedImage(checkImage(value, layout, field))
+  if (value.session === session) return value.placed
+  throw wrongType(field, value, 'an image prepared by this session: layouts belong to a session')
 }
 
 const requestFields = new Set(['abi', 'raise', 'stack', 'load', 'poison', 'sibling', 'shadowStack', 'edit'])
@@ -283,9 +312,7 @@ export const prepareRequest = (
   checkTogether(field, raise, stack, !layout.xsave)
   checkLiveStack(field, edit, stack)
   const image = (name: 'load' | 'poison' | 'sibling', otherwise: () => PlacedImage): PlacedImage =>
-    record[name] === undefined
-      ? otherwise()
-      : new PlacedImage(checkImage(record[name], layout, `${field}.${name}`))
+    record[name] === undefined ? otherwise() : placedImage(record[name], context, `${field}.${name}`)
   const live = typeof edit === 'function' ? (edit as LiveEdit) : null
   const compiled = compileEdit(
     live === null && edit !== undefined ? (edit as readonly EditOp[]) : [],

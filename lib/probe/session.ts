@@ -29,8 +29,10 @@ import {
   type DataRequest,
   type LiveEdit,
   PlacedImage,
+  PreparedImage,
   PreparedRequest,
   type ProbeRequest,
+  placedImage,
   prepareRequest,
   type RequestContext,
 } from './request.ts'
@@ -53,6 +55,7 @@ import {
   type StressTask,
   stressContext,
 } from './stress.ts'
+import { type CheckedAsk, checkAsks, readAnswer, type XrstorAnswer, type XrstorAsk } from './xrstor.ts'
 
 export interface OpenOptions {
   /**
@@ -257,6 +260,14 @@ export class Probe {
   /** Checks a request once, for many runs. @throws TypeError, RangeError that name field, value and limit */
   prepare(request: ProbeRequest): PreparedRequest {
     return prepareRequest(request, this.#requests)
+  }
+
+  /**
+   * Checks and copies an image once, for many requests that load it, as `load`, `poison` or `sibling`, or `before`.
+   * @throws TypeError, RangeError that name field, value and limit
+   */
+  image(image: XsaveImage | Uint8Array): PreparedImage {
+    return new PreparedImage(this, placedImage(image, this.#requests, 'image'))
   }
 
   #prepareAll(requests: readonly (ProbeRequest | PreparedRequest)[]): PreparedRequest[] {
@@ -560,6 +571,34 @@ export class Probe {
     const done = this.#use(process => process.switches(loads, rounds, init, this.#context))
     if (done === null) return null
     return { ...done, after: done.after.map(bytes => new XsaveImage(bytes, this.layout)) }
+  }
+
+  /**
+   * Asks the CPU what XRSTOR or FXRSTOR makes of bytes in user mode: one answer for each, in their order. No signal is
+   * raised and the kernel has no say. Waits for the answers, handing the questions over in batches.
+   */
+  xrstor(asks: readonly XrstorAsk[]): XrstorAnswer[] {
+    this.#ready()
+    const checked = checkAsks(asks, this.cpu, this.#requests)
+    const answers: XrstorAnswer[] = []
+    try {
+      while (answers.length < checked.length) this.#ask(checked, answers)
+    } finally {
+      if (!this.#context.pin) this.#process?.letGo()
+    }
+    return answers
+  }
+
+  #ask(asks: readonly CheckedAsk[], answers: XrstorAnswer[]): void {
+    const process = this.#ready()
+    const handed = process.fillAsks(asks, answers.length, this.#context)
+    const end = process.run(handed, this.#context, true)
+    try {
+      for (let i = 0; i < end.completed; i++) answers.push(readAnswer(process, handed, i, this.layout.size))
+    } finally {
+      if (end.lost !== null) this.#forget().end()
+    }
+    if (end.completed < handed.count) answers.push({ kind: 'lost' })
   }
 
   /**

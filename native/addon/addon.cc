@@ -25,6 +25,7 @@ Napi::Object arenaNumbers(Napi::Env env) {
   set("requestLive", kRequestLive);
   set("requestIsolated", kRequestIsolated);
   set("requestShadowStack", kRequestShadowStack);
+  set("requestFxrstor", kRequestFxrstor);
   set("fsaveBytes", kFsaveBytes);
   set("stressBytes", sizeof(Stress));
   set("stressOnBytes", sizeof(StressOn));
@@ -79,6 +80,7 @@ Napi::Object arenaNumbers(Napi::Env env) {
   CODE(RequestKind, "plainLoop", kPlainLoop);
   CODE(RequestKind, "switch", kSwitch);
   CODE(RequestKind, "stress", kStress);
+  CODE(RequestKind, "xrstor", kXrstor);
   CODE(Way, "tgkill", kTgkill);
   CODE(Way, "tgkill32", kTgkill32);
   CODE(Way, "mixed", kMixed);
@@ -126,6 +128,7 @@ Napi::Object arenaNumbers(Napi::Env env) {
   FIELD(Request, timeoutMs);
   FIELD(Request, threads);
   FIELD(Request, stride);
+  FIELD(Request, mask);
   FIELD(Outcome, ending);
   FIELD(Outcome, where);
   FIELD(Outcome, signal);

@@ -1,5 +1,5 @@
-// The signals that the kernel sends for a bad frame (or that a bad image earns at the load) are
-// ordinary outcomes: recorded, and the probe goes on. Anything else ends the process by the signal
+// The signals that the kernel sends for a bad frame (or that a bad image earns at the load, or bytes that are asked about)
+// are ordinary outcomes: recorded, and the probe goes on. Anything else ends the process by the signal
 // itself, and Node reports that it died.
 #include <sys/syscall.h>
 #include <ucontext.h>
@@ -21,9 +21,16 @@ bool isRaised(uintptr_t rip) {
   return rip > at(sigframe_fire64_load) && rip != at(sigframe_fire64_load_fx) && rip <= at(sigframe_fire64_raised);
 }
 
+/** Whether it is the instruction that a request asks about: the loads before it are the harness's own. */
+bool isAsked(uintptr_t rip) {
+  const auto at = [rip](const char* label) { return rip == reinterpret_cast<uintptr_t>(label); };
+  return at(sigframe_xrstor64_asked) || at(sigframe_xrstor64_asked_fx) || at(sigframe_xrstor64_asked_fx_only);
+}
+
 Where whereOf(Phase phase, uintptr_t rip) {
   const auto at = [rip](const char* label) { return rip == reinterpret_cast<uintptr_t>(label); };
   if (phase == Phase::kArmed && (at(sigframe_fire64_load) || at(sigframe_fire64_load_fx))) return Where::kLoad;
+  if (phase == Phase::kArmed && isAsked(rip)) return Where::kLoad;
   if (phase == Phase::kArmed && isRaised(rip)) return Where::kDelivery;
   // The kernel has restored RIP from the frame by the time it finds the fpstate bad.
   if (phase == Phase::kReturning && isRaised(rip)) return Where::kSigreturn;
@@ -63,7 +70,10 @@ void onFault(int signal, siginfo_t* info, void* opaque) {
   outcome.siAddr = reinterpret_cast<uint64_t>(info->si_addr);
   // Nobody else will end its waiting.
   if (where == Where::kDelivery) sigframe_fire.fired = 1;
-  if (where == Where::kLoad) rip = reinterpret_cast<greg_t>(sigframe_fire64_skip);
+  if (where == Where::kLoad) {
+    const bool asked = isAsked(static_cast<uintptr_t>(rip));
+    rip = reinterpret_cast<greg_t>(asked ? sigframe_xrstor64_skip : sigframe_fire64_skip);
+  }
   // Wherever the frame led, there is no way back.
   if (where == Where::kAfter) quit(0);
   if (g.isolated) mendSegments(context);

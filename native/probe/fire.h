@@ -38,6 +38,8 @@ struct Fire {
   uint32_t cleanFlags;  // non-zero: EFLAGS may come back with DF and AC set
   uint64_t window;      // the address, below 4 GiB, of the mask of signals that are blocked but for How::kWindow
   uint32_t spoil;       // what the handlers of a stress request change in the frame's XMM0
+  uint32_t fxrstor;     // non-zero: the asked instruction is FXRSTOR
+  uint64_t mask;        // the requested-feature bitmap of the asked XRSTOR
 };
 static_assert(offsetof(Fire, stack) == 0 && offsetof(Fire, load) == 8 && offsetof(Fire, after) == 16 &&
               offsetof(Fire, poison) == 24 && offsetof(Fire, rfbm) == 32 && offsetof(Fire, savedRsp) == 40 &&
@@ -45,17 +47,24 @@ static_assert(offsetof(Fire, stack) == 0 && offsetof(Fire, load) == 8 && offseto
               offsetof(Fire, fxsave) == 60 && offsetof(Fire, how) == 64 && offsetof(Fire, openKeys) == 68 &&
               offsetof(Fire, armed) == 72 && offsetof(Fire, fired) == 76 && offsetof(Fire, number) == 80 &&
               offsetof(Fire, arguments) == 88 && offsetof(Fire, spins) == 128 && offsetof(Fire, cleanFlags) == 132 &&
-              offsetof(Fire, window) == 136 && offsetof(Fire, spoil) == 144);
+              offsetof(Fire, window) == 136 && offsetof(Fire, spoil) == 144 && offsetof(Fire, fxrstor) == 148 &&
+              offsetof(Fire, mask) == 152);
 
 extern "C" {
 /** Loads fire->load, raises, and saves into fire->after. Everything in between is one block. */
 void sigframe_fire64(Fire* fire);
+
+/** Loads fire->poison, then fire->load by the asked instruction, and saves into fire->after: one block too. */
+void sigframe_xrstor64(Fire* fire);
 
 // Instructions that a fault is told by.
 extern const char sigframe_fire64_load[], sigframe_fire64_load_fx[];  // the loading XRSTOR, FXRSTOR
 extern const char sigframe_fire64_raised[];                           // behind the raising system call
 extern const char sigframe_fire32_raised[];                           // the same in 32-bit code
 extern const char sigframe_fire64_skip[];                             // leaves without saving
+// The asked XRSTOR; the asked FXRSTOR, and that of a host without XSAVE; what leaves without saving.
+extern const char sigframe_xrstor64_asked[], sigframe_xrstor64_asked_fx[], sigframe_xrstor64_asked_fx_only[];
+extern const char sigframe_xrstor64_skip[];
 
 /** Signal handlers as the kernel enters them: fire->poison is loaded right before sigreturn. */
 void sigframe_entry64(int);

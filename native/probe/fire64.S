@@ -1,4 +1,5 @@
-// The one place where vector state is live: XRSTOR, the raise, XSAVE, with nothing compiled in between.
+// The one place where vector state is live: XRSTOR, the raise (or an XRSTOR that is asked about), XSAVE, with nothing
+// compiled in between.
 
         .text
 
@@ -129,6 +130,57 @@ sigframe_fire64_skip:
         popq    %rbx
         ret
         .size   sigframe_fire64, .-sigframe_fire64
+
+// An instruction that a fault is told by.
+        .macro  ASKED label, instruction:vararg
+        .globl  \label
+        .hidden \label
+\label:
+        \instruction
+        .endm
+
+// void sigframe_xrstor64(struct Fire *fire)
+//
+// What the CPU makes of the bytes at fire->load. Registers that live across the three instructions: rdi (fire), rsi (the
+// bytes), rcx (the image before, then where everything is saved); rax and rdx are scratch. All vector state is clobbered,
+// as in sigframe_fire64. No branch between the first load and the save: where BNDCFGU has just been loaded, one without
+// BND prefix would put the bounds to their init state (SDM vol. 1, appendix E).
+        .globl  sigframe_xrstor64
+        .hidden sigframe_xrstor64
+        .type   sigframe_xrstor64, @function
+sigframe_xrstor64:
+        endbr64
+        movq    8(%rdi), %rsi
+        movq    24(%rdi), %rcx
+        movl    32(%rdi), %eax
+        movl    36(%rdi), %edx
+        cmpl    $0, 60(%rdi)
+        jne     2f
+        cmpl    $0, 148(%rdi)
+        jne     1f
+        xrstor64 (%rcx)
+        movq    16(%rdi), %rcx
+        movl    152(%rdi), %eax
+        movl    156(%rdi), %edx
+        ASKED   sigframe_xrstor64_asked, xrstor64 (%rsi)
+        movl    32(%rdi), %eax
+        movl    36(%rdi), %edx
+        xsave64 (%rcx)
+        ret
+1:      xrstor64 (%rcx)
+        movq    16(%rdi), %rcx
+        ASKED   sigframe_xrstor64_asked_fx, fxrstor64 (%rsi)
+        xsave64 (%rcx)
+        ret
+2:      fxrstor64 (%rcx)
+        movq    16(%rdi), %rcx
+        ASKED   sigframe_xrstor64_asked_fx_only, fxrstor64 (%rsi)
+        fxsave64 (%rcx)
+        .globl  sigframe_xrstor64_skip
+        .hidden sigframe_xrstor64_skip
+sigframe_xrstor64_skip:
+        ret
+        .size   sigframe_xrstor64, .-sigframe_xrstor64
 
 // A signal handler: calls \handler(frame) on the handler's own stack, loads the poison, and returns to
 // the kernel through the restorer. `ret` and not a jump, so that a shadow stack stays balanced.

@@ -17,8 +17,6 @@ namespace {
 
 // As many records as a batch of the engine's keeps: the same bytes go to as many places.
 constexpr uint32_t kRecords = 128;
-constexpr size_t kXsaveHeader = 512;
-constexpr size_t kXsaveHeaderBytes = 64;
 constexpr size_t kXcompBv = 520;
 constexpr size_t kLeastArea = kXsaveHeader + kXsaveHeaderBytes;
 constexpr size_t kBelowAny = 512;  // above the frame, as in any program

@@ -14,11 +14,6 @@
 namespace sigframe {
 namespace {
 
-constexpr size_t kXsaveHeader = 512;
-constexpr size_t kXsaveHeaderBytes = 64;
-
-bool imageInArena(uint64_t offset) { return offset % 64 == 0 && inArena(offset, kXsaveHeader + kXsaveHeaderBytes); }
-
 /** Threads, timers and other stacks would outlive the probe. */
 bool needsFork(const Request& request) {
   return request.stack != StackState::kNone || request.raise == Raise::kBlocked || request.raise == Raise::kTimer ||

@@ -32,6 +32,7 @@ void run() {
     case RequestKind::kPlainLoop: return runPlainLoop();
     case RequestKind::kSwitch: return runSwitches();
     case RequestKind::kStress: return runStress();
+    case RequestKind::kXrstor: return runXrstor();
     case RequestKind::kProbe: break;
   }
   if (g.request->flags & kRequestIsolated) return runIsolated();

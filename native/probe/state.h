@@ -31,6 +31,14 @@ inline bool inArena(uint64_t offset, uint64_t length) {
   return offset >= kFirstRegion && offset <= bytes && length <= bytes - offset;
 }
 
+constexpr size_t kXsaveHeader = 512;
+constexpr size_t kXsaveHeaderBytes = 64;
+
+/** True where an image can lie: it takes the header at least. */
+inline bool imageInArena(uint64_t offset) {
+  return offset % 64 == 0 && inArena(offset, kXsaveHeader + kXsaveHeaderBytes);
+}
+
 /** Whether frames of this ABI can be had. */
 inline bool hasAbi(Abi abi) {
   if (isIa32(abi)) return g.control->ia32Error == 0;
@@ -60,6 +68,9 @@ void runSwitches();
 
 /** Many random rounds, checked here: nobody is told before the end. */
 void runStress();
+
+/** What the CPU does with bytes that XRSTOR or FXRSTOR is executed on, in user mode. */
+void runXrstor();
 
 /** The limit that the engine is measured against; fills outcome.elapsedNs. */
 void runPlainLoop();

@@ -25,7 +25,6 @@ namespace {
 
 constexpr uint32_t kMostThreads = 8;
 constexpr size_t kLegacy = 512;
-constexpr size_t kXsaveHeaderBytes = 64;
 constexpr size_t kSwBytes = 464;  // from here to 511 XSAVE writes nothing
 constexpr size_t kXcompBv = 520;  // XSTATE_BV before it is a hint: hardware clears and leaves its bits as it likes
 constexpr uint32_t kMostMs = 60000;

@@ -14,8 +14,6 @@ namespace sigframe {
 namespace {
 
 constexpr uint32_t kMostThreads = 8;
-constexpr size_t kXsaveHeader = 512;
-constexpr size_t kXsaveHeaderBytes = 64;
 
 struct Turn {
   const uint8_t* load;

@@ -16,7 +16,7 @@
 namespace sigframe {
 
 constexpr uint32_t kArenaMagic = 0x52465347;  // "GSFR"
-constexpr uint32_t kArenaVersion = 2;
+constexpr uint32_t kArenaVersion = 3;
 constexpr int kArenaFd = 3;  // where the probe process finds it after exec
 constexpr size_t kPage = 4096;
 constexpr uint32_t kRingSlots = 128;
@@ -90,7 +90,12 @@ enum class Refusal : int32_t {
 /** Where a signal hit the probe, or what it died of: `kAfter` is behind a sigreturn that went well. */
 enum class Where : uint32_t { kNone = 0, kLoad = 1, kDelivery = 2, kSigreturn = 3, kAfter = 4, kHandler = 5 };
 
-enum class RequestKind : uint32_t { kProbe = 0, kPlainLoop = 1, kSwitch = 2, kStress = 3 };
+/**
+ * `kXrstor`: no signal at all. The registers are filled from `poison`, then XRSTOR with `mask`, or FXRSTOR, is executed on
+ * the bytes at `load` as they are, at any address, and XSAVE saves to `after`. A fault of that instruction is an answer:
+ * Ending::kSignal at Where::kLoad.
+ */
+enum class RequestKind : uint32_t { kProbe = 0, kPlainLoop = 1, kSwitch = 2, kStress = 3, kXrstor = 4 };
 
 /** A frame waits for Node's callback (kFrameReady), or goes back edited (kReplied). */
 enum class Live : uint32_t { kNone = 0, kFrameReady = 1, kReplied = 2 };
@@ -98,6 +103,7 @@ enum class Live : uint32_t { kNone = 0, kFrameReady = 1, kReplied = 2 };
 constexpr uint32_t kRequestLive = 1;      // stop in the handler and let Node edit the frame
 constexpr uint32_t kRequestIsolated = 2;  // in a throw-away fork
 constexpr uint32_t kRequestShadowStack = 4;  // in such a fork, with a shadow stack
+constexpr uint32_t kRequestFxrstor = 8;  // kXrstor: by FXRSTOR, the one that there is without XSAVE
 
 /** What an operation's offset counts from. */
 enum class Region : uint16_t { kArea = 0, kHead = 1, kFsave = 2 };
@@ -125,7 +131,7 @@ struct Op {
 };
 static_assert(sizeof(Op) == 24);
 
-/** One probe. All offsets count from the start of the arena; images are 64-byte aligned. */
+/** One probe. All offsets count from the start of the arena; images are 64-byte aligned, but for what kXrstor loads. */
 struct alignas(64) Request {
   RequestKind kind;
   uint32_t flags;
@@ -151,6 +157,7 @@ struct alignas(64) Request {
   uint32_t timeoutMs;   // isolated
   uint32_t threads;     // switches, stress: how many images lie at `load`, and come back at `after`
   uint32_t stride;      // switches, stress: bytes from one image to the next
+  uint64_t mask;        // kXrstor: the requested-feature bitmap of the asked XRSTOR; rfbm is that of what surrounds it
 };
 static_assert(sizeof(Request) == 128);
 

@@ -125,6 +125,33 @@ const stressing: Spoil = (random, memory, description) => {
     )
 }
 
+/** Questions to the CPU that nearly make sense. */
+const asking: Spoil = (random, memory, description) => {
+  nearly(random, memory, description)
+  const { arena } = loadNative()
+  const view = new DataView(memory)
+  const images = description.data + 8192
+  for (let slot = 0; slot < arena.ringSlots!; slot++) {
+    const request = arena.requests! - arena.first! + slot * arena.requestBytes!
+    const field = (name: string, value: number) =>
+      view.setUint32(
+        request + arena[`Request.${name}`]!,
+        random.below(20) === 0 ? random.edgy() : value,
+        true,
+      )
+    field('kind', arena['RequestKind.xrstor']!)
+    field('flags', random.pick([0, arena.requestFxrstor!]))
+    field('load', images + 4096 + random.below(128))
+    field('mask', random.pick([0, 3, 7, 0xff, 0xffff_ffff]))
+    view.setUint32(request + arena['Request.mask']! + 4, random.below(2) ? 0 : random.word(), true)
+  }
+  // What is asked about: garbage, or a header that is nearly sound.
+  const asked = new Uint32Array(memory, images + 4096 - arena.first!, 2048)
+  random.fill(asked)
+  if (random.below(3)) asked.fill(0, 128, 144)
+  asked[6] = 0x1f80
+}
+
 /** Kills it, and waits until it is gone: a busy machine takes its time. */
 const endOf = (session: NativeSession): void => {
   session.kill()
@@ -140,6 +167,7 @@ describe('a probe process over garbage', () => {
     ['the ring', ring],
     ['requests that nearly make sense', nearly],
     ['stress requests that nearly make sense', stressing],
+    ['questions to the CPU that nearly make sense', asking],
   ])('%s', { timeout: process.env.SIGFRAME_LONG ? 600_000 : 30_000 }, (_, spoil) => {
     const { Session } = loadNative()
     const before = descriptors()

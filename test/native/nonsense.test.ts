@@ -77,7 +77,7 @@ class Bench {
     }
     for (const [name, value] of Object.entries({ ...good, ...fields })) {
       const field = at + arena[`Request.${name}`]!
-      const wide = ['rfbm', 'count', 'bad'].includes(name)
+      const wide = ['rfbm', 'count', 'bad', 'mask'].includes(name)
       if (wide) view.setBigUint64(field, BigInt.asUintN(64, BigInt(value)), true)
       else view.setUint32(field, Number(value), true)
     }
@@ -298,6 +298,73 @@ describe.each(eachWay)('operations of a %s request', (_, flag) => {
         }
       }
       expectAlive(bench, flag)
+    })
+  })
+})
+
+describe('a question to the CPU', () => {
+  const kind = 4
+  const fxrstor = 8
+
+  it('is answered where it is sound, and a fault is an answer', { timeout: 60_000 }, async () => {
+    await withBench(bench => {
+      const { images, after, data, dataBytes } = bench.places
+      const header = after + 512 - loadNative().arena.first!
+      const end = (fields: Fields): string => {
+        bench.write({ kind, mask: 3n, ...fields })
+        // XSAVE leaves the header's other bytes as they are.
+        new Uint8Array(bench.session.memory(), header, 64).fill(0xff)
+        return bench.run()
+      }
+      const hasXsave = loadNative().readCpu().xcr0 !== 0n
+      expect(end({ flags: fxrstor })).toBe('returned')
+      expect(end({ flags: fxrstor, load: images + 16 })).toBe('returned')
+      expect(end({})).toBe(hasXsave ? 'returned' : 'something else')
+      const saved = [...new Uint8Array(bench.session.memory(), header + 8, 56)]
+      if (hasXsave) expect(saved).toEqual(Array(56).fill(0))
+      if (hasXsave) expect(end({ load: images + 8 })).toBe('signal')
+      expect(end({ flags: fxrstor, load: data + dataBytes - 560 })).toBe('something else')
+      expect(bench.ends).not.toHaveProperty('ended')
+    })
+  })
+
+  it('with nonsense for places, masks and flags', { timeout: 60_000 }, async () => {
+    await withBench(bench => {
+      const { data, dataBytes, images } = bench.places
+      const arenaEnd = data + dataBytes
+      const at = [...edges, arenaEnd - 576, arenaEnd - 575, arenaEnd - 64, arenaEnd, images + 1, images + 63]
+      for (const flag of [0, fxrstor, 0xf, most]) {
+        for (const name of ['load', 'poison', 'after']) {
+          for (const offset of at) {
+            bench.write({ kind, flags: flag, mask: 3n, [name]: offset })
+            bench.run()
+          }
+        }
+        for (const mask of [0n, 1n, 0x207n, 1n << 63n, (1n << 64n) - 1n]) {
+          for (const rfbm of [0n, 3n, 1n << 62n, (1n << 64n) - 1n]) {
+            bench.write({ kind, flags: flag, mask, rfbm })
+            bench.run()
+          }
+        }
+      }
+      expect(bench.ends.returned).toBeGreaterThan(0)
+      expect(bench.ends).toHaveProperty('something else')
+    })
+  })
+
+  it('that takes its own memory from the process is the end of it', { timeout: 60_000 }, async ctx => {
+    const { xcr0, components } = loadNative().readCpu()
+    const pkru = components.find(({ index }) => index === 9)
+    if (pkru === undefined || ((xcr0 >> 9n) & 1n) === 0n) ctx.skip('this host has no protection keys')
+    await withBench(bench => {
+      const image = bench.places.images - loadNative().arena.first!
+      for (const rights of [1, 2, 3]) {
+        bench.write({ kind, mask: 1n << 9n })
+        const view = new DataView(bench.session.memory())
+        view.setUint32(image + 512, 1 << 9, true)
+        view.setUint32(image + pkru!.offset, rights, true)
+        expect(bench.run()).toBe('ended')
+      }
     })
   })
 })
