@@ -50,6 +50,7 @@ const constantsOf = (numbers: Numbers) => {
     requestIsolated: code('requestIsolated'),
     requestShadowStack: code('requestShadowStack'),
     requestFxrstor: code('requestFxrstor'),
+    requestGuarded: code('requestGuarded'),
     fsaveBytes: code('fsaveBytes'),
     probe: code('RequestKind.probe'),
     plainLoop: code('RequestKind.plainLoop'),

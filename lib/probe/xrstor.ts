@@ -34,13 +34,18 @@ export interface XrstorAsk {
   readonly instruction?: (typeof instructions)[number]
   /** Where the bytes lie: so many behind an address that is divisible by 64; 0..63, 0 if left out. */
   readonly misalignedBy?: number
+  /**
+   * How many of the bytes can be read: they lie right before a page that cannot be. From 1 on; all of them, and the
+   * layout's size, if left out. It says where they lie, too, so it goes without `misalignedBy`.
+   */
+  readonly endsAt?: number
   /** What the registers hold before; a random image if left out. */
   readonly before?: ImageSource
 }
 
 /**
  * What came of it: the registers after it as XSAVE (FXSAVE without it) saves them, a copy; or the signal that its fault
- * became (#GP: SIGSEGV with SI_KERNEL, 128); or nothing, where the probe process was lost and replaced.
+ * became (#GP: SIGSEGV with SI_KERNEL, 128; #PF: SIGSEGV with SEGV_ACCERR, 2); or nothing, where the probe process was lost and replaced.
  */
 export type XrstorAnswer =
   | { readonly kind: 'loaded'; readonly after: Uint8Array }
@@ -54,10 +59,12 @@ export interface CheckedAsk {
   readonly mask: bigint
   readonly fxrstor: boolean
   readonly misalignedBy: number
+  /** 0: nothing is in the way. */
+  readonly endsAt: number
   readonly before: PlacedImage
 }
 
-const askFields = new Set(['bytes', 'mask', 'instruction', 'misalignedBy', 'before'])
+const askFields = new Set(['bytes', 'mask', 'instruction', 'misalignedBy', 'endsAt', 'before'])
 const pkruIndex = 9
 const mostMisaligned = 63
 const line = 64
@@ -120,11 +127,17 @@ const checkAsk = (field: string, value: unknown, cpu: HostCpu, context: RequestC
     if (!askFields.has(key))
       throw outOfRange(`${field}.${key}`, record[key], `but it can have only ${[...askFields].join(' ')}`)
   }
-  const { instruction, misalignedBy, before } = record
+  const { instruction, misalignedBy, endsAt, before } = record
   const { layout } = context
   const bytes = checkArea(`${field}.bytes`, record.bytes, layout.size)
   const mask = checkU64(`${field}.mask`, record.mask)
   const fxrstor = isFxrstor(`${field}.instruction`, instruction, layout.xsave)
+  if (endsAt !== undefined && misalignedBy !== undefined)
+    throw outOfRange(
+      `${field}.misalignedBy`,
+      misalignedBy,
+      'but endsAt is given: it says where the bytes lie',
+    )
   if (!fxrstor) checkPkru(`${field}.bytes`, bytes, mask, cpu)
   return {
     bytes,
@@ -132,6 +145,7 @@ const checkAsk = (field: string, value: unknown, cpu: HostCpu, context: RequestC
     fxrstor,
     misalignedBy:
       misalignedBy === undefined ? 0 : checkInteger(`${field}.misalignedBy`, misalignedBy, 0, mostMisaligned),
+    endsAt: endsAt === undefined ? 0 : checkInteger(`${field}.endsAt`, endsAt, 1, layout.size),
     before: before === undefined ? context.nextPoison() : placedImage(before, context, `${field}.before`),
   }
 }
@@ -157,7 +171,9 @@ export const putAsk = (arena: Arena, sequence: number, ask: CheckedAsk, before: 
   arena.bytes.fill(0, from + length, arena.index(record + arena.plan.after))
   const at = arena.requestAt(sequence)
   words[at + field.kind] = constants.xrstor
-  words[at + field.flags] = ask.fxrstor ? constants.requestFxrstor : 0
+  words[at + field.flags] =
+    (ask.fxrstor ? constants.requestFxrstor : 0) | (ask.endsAt > 0 ? constants.requestGuarded : 0)
+  words[at + field.sentBytes] = ask.endsAt
   words[at + field.load] = record + ask.misalignedBy
   words[at + field.poison] = before
   words[at + field.mask] = Number(ask.mask & 0xffff_ffffn)

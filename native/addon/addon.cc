@@ -26,6 +26,7 @@ Napi::Object arenaNumbers(Napi::Env env) {
   set("requestIsolated", kRequestIsolated);
   set("requestShadowStack", kRequestShadowStack);
   set("requestFxrstor", kRequestFxrstor);
+  set("requestGuarded", kRequestGuarded);
   set("fsaveBytes", kFsaveBytes);
   set("stressBytes", sizeof(Stress));
   set("stressOnBytes", sizeof(StressOn));

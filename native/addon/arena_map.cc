@@ -27,7 +27,7 @@ int createMemfd() {
 std::shared_ptr<ArenaMap> ArenaMap::create(const ArenaShape& shape, const char** step) {
   const size_t stack = kFirstRegion;
   const size_t spare = stack + pages(shape.stackBytes) + kPage;
-  const size_t data = spare + pages(shape.spareBytes) + kPage;
+  const size_t data = spare + pages(shape.spareBytes) + kGuardBytes;
   const size_t bytes = data + pages(shape.dataBytes);
 
   *step = "memfd_create";

@@ -51,7 +51,7 @@ bool member(Napi::Object object, const char* name, uint32_t limit, uint32_t* out
 
 const char* stageName(uint32_t stage) {
   switch (static_cast<Stage>(stage)) {
-    case Stage::kGuard: return "protecting the guard page";
+    case Stage::kGuard: return "protecting the guard";
     case Stage::kPermission: return "arch_prctl(ARCH_REQ_XCOMP_PERM)";
     case Stage::kSignals: return "installing its signal handlers";
     case Stage::kNone: break;

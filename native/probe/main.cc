@@ -70,10 +70,10 @@ bool mapArena() {
   return g.control->magic == kArenaMagic && g.control->version == kArenaVersion && g.control->bytes == size;
 }
 
-/** The guard page behind the spare buffer, whose first byte no frame may need. */
+/** The guard behind the spare buffer, whose first byte no frame may need. */
 int protectGuard(const Control& control) {
   void* guard = g.arena + control.spare + control.spareBytes;
-  return mprotect(guard, kPage, PROT_NONE) == 0 ? 0 : errno;
+  return mprotect(guard, kGuardBytes, PROT_NONE) == 0 ? 0 : errno;
 }
 
 int askPermissions(Control& control) {

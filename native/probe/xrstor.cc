@@ -9,8 +9,19 @@ namespace {
 
 bool wellFormed(const Request& request) {
   const bool fxrstor = (request.flags & kRequestFxrstor) != 0;
+  const bool guarded = (request.flags & kRequestGuarded) != 0;
+  if (guarded && (request.sentBytes > g.control->spareBytes || !inArena(request.load, request.sentBytes))) return false;
   return (fxrstor || sigframe_fire.fxsave == 0) && imageInArena(request.poison) && imageInArena(request.after) &&
          inArena(request.load, kXsaveHeader + kXsaveHeaderBytes);
+}
+
+/** The bytes where they lie, or a copy that ends where nothing can be read. */
+const uint8_t* askedBytes(const Request& request) {
+  const uint8_t* bytes = g.arena + request.load;
+  if ((request.flags & kRequestGuarded) == 0) return bytes;
+  uint8_t* copy = g.arena + g.control->spare + g.control->spareBytes - request.sentBytes;
+  copyBytes(copy, bytes, request.sentBytes);
+  return copy;
 }
 
 }  // namespace
@@ -21,7 +32,7 @@ void runXrstor() {
   outcome.ending = Ending::kHarness;
   if (!wellFormed(request)) return;
   Fire& fire = sigframe_fire;
-  fire.load = reinterpret_cast<uint64_t>(g.arena + request.load);
+  fire.load = reinterpret_cast<uint64_t>(askedBytes(request));
   fire.poison = reinterpret_cast<uint64_t>(g.arena + request.poison);
   fire.after = reinterpret_cast<uint64_t>(g.arena + request.after);
   fire.rfbm = request.rfbm;

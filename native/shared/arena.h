@@ -1,10 +1,10 @@
 // The arena: one sealed memfd that Node and its probe process both map. This header is the one
 // definition of its layout; the addon tells TypeScript the offsets (addon.cc), nothing repeats them.
 //
-//   | Control | Request[kRingSlots] | Outcome[kRingSlots] | stack | page | spare | guard page | data |
+//   | Control | Request[kRingSlots] | Outcome[kRingSlots] | stack | page | spare | guard | data |
 //
 // `stack` is where the kernel writes the signal frame, `spare` is the second buffer that a frame's
-// fpstate can be moved to (the page before it takes the fsave header of a 32-bit frame, the guard page
+// fpstate can be moved to (the page before it takes the fsave header of a 32-bit frame, the guard
 // behind it is PROT_NONE in the probe process), `data` holds images, edits and records at offsets that
 // TypeScript chooses. In the probe process all of it lies below 4 GiB, where 32-bit frames can be.
 #pragma once
@@ -19,6 +19,8 @@ constexpr uint32_t kArenaMagic = 0x52465347;  // "GSFR"
 constexpr uint32_t kArenaVersion = 3;
 constexpr int kArenaFd = 3;  // where the probe process finds it after exec
 constexpr size_t kPage = 4096;
+// Larger than any frame: whatever one claims to have behind its end there cannot be read.
+constexpr size_t kGuardBytes = 16 * kPage;
 constexpr uint32_t kRingSlots = 128;
 
 // What of a 64-bit rt_sigframe lies below the fpstate: pretcode (8), struct ucontext (304),
@@ -92,7 +94,7 @@ enum class Where : uint32_t { kNone = 0, kLoad = 1, kDelivery = 2, kSigreturn = 
 
 /**
  * `kXrstor`: no signal at all. The registers are filled from `poison`, then XRSTOR with `mask`, or FXRSTOR, is executed on
- * the bytes at `load` as they are, at any address, and XSAVE saves to `after`. A fault of that instruction is an answer:
+ * the bytes at `load` as they are, at any address, or on a copy before the guard, and XSAVE saves to `after`. A fault of that instruction is an answer:
  * Ending::kSignal at Where::kLoad.
  */
 enum class RequestKind : uint32_t { kProbe = 0, kPlainLoop = 1, kSwitch = 2, kStress = 3, kXrstor = 4 };
@@ -104,6 +106,7 @@ constexpr uint32_t kRequestLive = 1;      // stop in the handler and let Node ed
 constexpr uint32_t kRequestIsolated = 2;  // in a throw-away fork
 constexpr uint32_t kRequestShadowStack = 4;  // in such a fork, with a shadow stack
 constexpr uint32_t kRequestFxrstor = 8;  // kXrstor: by FXRSTOR, the one that there is without XSAVE
+constexpr uint32_t kRequestGuarded = 16;  // kXrstor: on `sentBytes` of them, right before the guard
 
 /** What an operation's offset counts from. */
 enum class Region : uint16_t { kArea = 0, kHead = 1, kFsave = 2 };

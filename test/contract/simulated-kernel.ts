@@ -466,16 +466,21 @@ export const registersAfter = (machine: Machine, frame: ReturnedFrame, decision:
 /** What the CPU itself does with these bytes in user mode; it has no slips. */
 export const simulatedXrstor = (
   machine: Machine,
-  { instruction, bytes, mask, misalignedBy }: HardwareAsk,
+  { instruction, bytes, mask, misalignedBy, endsAt }: HardwareAsk,
   before: XsaveImage,
 ): HardwareAnswer => {
   const { layout } = machine
   const cpu: Machine = { ...machine, slip: undefined }
-  const area = pageSize + misalignedBy
-  const all = new Uint8Array(layout.size)
-  all.set(bytes)
-  const memory = createMemory([{ start: 0, end: 16 * pageSize, at: area, bytes: all }], [])
+  const end = 16 * pageSize
+  const area = endsAt === null ? pageSize + misalignedBy : end - endsAt
+  const all = new Uint8Array(endsAt ?? layout.size)
+  all.set(bytes.subarray(0, all.length))
+  const memory = createMemory([{ start: 0, end, at: area, bytes: all }], [])
   const believed = { fxOnly: instruction === 'fxrstor', mask, faultedIn: 0 }
   if (raisesGp(cpu, memory, area, believed)) return 'fault'
-  return loaded64(cpu, all, before, believed).bytes
+  const header = headerOf(all.subarray(legacySize, minXsaveSize))
+  // It touches what it reads, and no more.
+  const touched = believed.fxOnly ? [] : xrstorReads(cpu, area, header, mask)
+  if (touched.some(([at, length]) => memory.reach(at, length) === 'unreadable')) return 'page fault'
+  return loaded64(cpu, areaBytes(memory, area, layout, layout.size), before, believed).bytes
 }

@@ -8,7 +8,9 @@ export interface HardwareAsk {
   /** The requested-feature bitmap. */
   readonly mask: bigint
   readonly misalignedBy: number
+  /** How many of the bytes can be read, where that is less than all. */
+  readonly endsAt: number | null
 }
 
-/** A fault, or what the registers hold then, as XSAVE writes them. */
-export type HardwareAnswer = 'fault' | Uint8Array
+/** A fault by what the bytes say, or by where they end; or what the registers hold then, as XSAVE writes them. */
+export type HardwareAnswer = 'fault' | 'page fault' | Uint8Array

@@ -1,10 +1,21 @@
-/** Why bytes are odd, in the order in which hardware looks at them: SDM volume 1, 13.8.1 and 13.8.2. */
+/**
+ * Why bytes are odd, in the order in which hardware looks at them (SDM volume 1, 13.8.1 and 13.8.2); `ends`: some that
+ * it need not read cannot be read, and whether it touches them all the same is its own business.
+ */
 import { fieldOffset } from '../../xstate/image.ts'
 import { legacyFeatures, minXsaveSize } from '../../xstate/layout.ts'
 import { isPlainComponent, isPlainX87 } from './plain.ts'
 import type { Walk } from './walk.ts'
 
-export const odd = { misaligned: 1, xcompBv: 2, xstateBv: 4, reserved: 8, mxcsr: 16, contents: 32 } as const
+export const odd = {
+  misaligned: 1,
+  xcompBv: 2,
+  xstateBv: 4,
+  reserved: 8,
+  mxcsr: 16,
+  contents: 32,
+  ends: 64,
+} as const
 export type Odd = keyof typeof odd
 
 const alignment = { xrstor: 64, fxrstor: 16 } as const

@@ -30,6 +30,12 @@ const first32 = first64 + steps64.length
 const kill = steps.length - 1
 const [nullStep, unreachableStep] = [0, 1]
 
+/** Whether a decision is on 32-bit frames alone, or on 64-bit ones; null where it is on both. */
+export const isOf32 = (step: number): boolean | null => {
+  if (step < first64 || step === kill) return null
+  return step >= first32
+}
+
 export interface Ended {
   /**
    * `rejected`: SIGSEGV with SI_KERNEL and address 0, `registers` as they are when its handler runs. `killed`: the same

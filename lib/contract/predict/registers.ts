@@ -64,18 +64,23 @@ export const registers64 = (walk: Walk): Registers => {
   }
 }
 
-/** From the kernel's buffer, by XRSTORS: MXCSR is SSE's then. */
+/** By XRSTORS MXCSR is SSE's. By XRSTOR it is the buffer's, which has the frame's where the frame has any use for it. */
+const mxcsr32 = (walk: Walk, xsaves: boolean): number | null => {
+  if (walk.fxOnly || (named32(walk) & sse) !== 0n) return walk.mxcsr
+  if (xsaves) return initMxcsr
+  return (walk.xstateBv & mxcsrFeatures) !== 0n ? walk.mxcsr : null
+}
+
+/** From the kernel's buffer. */
 export const registers32 = (walk: Walk): Registers => {
-  const { task, frame, answer, xstateBv, fxOnly } = walk
+  const { task, frame, answer, odd } = walk
   const named = named32(walk)
-  const asked = answer instanceof Uint8Array && walk.odd !== 0 ? answer : null
-  const hasOwn = fxOnly || (named & sse) !== 0n
-  const buffered = (xstateBv & mxcsrFeatures) !== 0n ? walk.mxcsr : null
+  const asked = answer instanceof Uint8Array && odd !== 0 ? answer : null
   return {
     loaded: asked === null ? named : named & headOf(asked).xstateBv,
     area: asked ?? frame.area,
     x87: asked ?? ((named & 1n) === 0n ? nothing : foldedX87(walk)),
-    mxcsr: hasOwn ? walk.mxcsr : task.xsaves ? initMxcsr : buffered,
+    mxcsr: mxcsr32(walk, task.xsaves),
     keys: 'init',
   }
 }

@@ -7,6 +7,8 @@ import type { Pages, Pointer, SentFrame } from './frame.ts'
 
 const pageSize = 4096
 const alignment = 64
+/** Of the guard behind the second buffer: kGuardBytes in native/shared/arena.h. */
+const guardBytes = 16 * pageSize
 const none: readonly Pages[] = Object.freeze([])
 
 /** What an edit does to where the frame lies. */
@@ -62,7 +64,7 @@ const pagesOf = (
   primitives: readonly Primitive[],
   { spareBytes }: EditLimits,
 ): readonly Pages[] => {
-  const guard: Pages = { from: spareBytes - start, end: Number.POSITIVE_INFINITY, reach: 'unreadable' }
+  const guard: Pages = { from: spareBytes - start, end: spareBytes - start + guardBytes, reach: 'unreadable' }
   if (moved === null || !paged) return [guard]
   const changed = [...pageStates(moved, primitives)]
     .filter(([, state]) => state !== 'readonly')

@@ -12,6 +12,8 @@ export interface Step {
   readonly rule: RuleId
   /** What it can say. */
   readonly says: readonly Outcome[]
+  /** What of that hardly any host lets happen: it need not be reached to have tried all. */
+  readonly seldom?: readonly Outcome[]
   /** Whether kernels of a policy make it at all; all do if left out. */
   readonly when?: (policy: Policy) => boolean
   readonly decide: (walk: Walk) => Decided

@@ -60,6 +60,7 @@ const lookAtBytes = (walk: Walk): Decided => {
     bytes: bufferOf(walk),
     mask: walk.task.layout.features,
     misalignedBy: 0,
+    endsAt: null,
   }
   return 'ask'
 }
@@ -104,7 +105,12 @@ export const steps32: readonly Step[] = [
       return readsUnknown(walk) ? 'unknown' : 'passes'
     },
   },
-  { rule: 'hardware-judges-contents', says: ['passes', 'rejected'], decide: lookAtBytes },
+  {
+    rule: 'hardware-judges-contents',
+    says: ['passes', 'rejected'],
+    seldom: ['rejected'],
+    decide: lookAtBytes,
+  },
   {
     rule: 'ia32-leaves-nothing-over',
     says: ['passes', 'left out'],

@@ -4,7 +4,8 @@ import { legacySize, minXsaveSize } from '../../../xstate/layout.ts'
 import type { RuleId } from '../../rules.ts'
 import { overlaps, type Range } from '../frame.ts'
 import { type Odd, odd, oddOf } from '../odd.ts'
-import type { Step } from '../step.ts'
+import type { Decided, Step } from '../step.ts'
+import type { Outcome } from '../trail.ts'
 import type { Walk } from '../walk.ts'
 import { faultedIn } from './check.ts'
 
@@ -24,35 +25,55 @@ const touched = ({ task, mask, xstateBv }: Walk): Range[] => [
 ]
 
 /** Whether all is read, once what is not there was faulted in. */
-const faultIn = (walk: Walk) => {
+const faultIn = (walk: Walk): 'rejected' | 'faulted in' => {
   const range = { at: 0, length: faultedIn(walk) }
   const { pages } = walk.frame
   return pages.some(page => page.reach === 'unreadable' && overlaps(page, range)) ? 'rejected' : 'faulted in'
 }
 
-const readAll = (walk: Walk) => {
-  if (walk.frame.pages.length === 0) return walk.fxOnly || walk.hasHeader ? 'passes' : 'unknown'
+/** What XRSTOR must read, by the architecture; `unknown` without a header. */
+const readNeeded = (walk: Walk): 'passes' | 'rejected' | 'faulted in' | 'unknown' => {
   if (walk.fxOnly) return walk.faults(legacyRegion) ? faultIn(walk) : 'passes'
   // The header tells what else is touched: where it cannot be had, nothing else matters.
-  const waits = walk.faults(header)
-  if (waits && faultIn(walk) === 'rejected') return 'rejected'
+  if (walk.faults(header)) {
+    const read = faultIn(walk)
+    return read === 'rejected' || walk.hasHeader ? read : 'unknown'
+  }
   if (!walk.hasHeader) return 'unknown'
-  // Where the components of a compacted area lie depends on which there are: what can be had is all the same then.
-  if ((walk.xcompBv & compacted) !== 0n && walk.faults({ at: 0, length: walk.task.layout.size }))
-    return faultIn(walk) === 'rejected' ? 'unknown' : 'faulted in'
-  return waits || touched(walk).some(range => walk.faults(range)) ? faultIn(walk) : 'passes'
+  // Where the components of a compacted area lie depends on which there are.
+  if ((walk.xcompBv & compacted) !== 0n) return 'passes'
+  return touched(walk).some(range => walk.faults(range)) ? faultIn(walk) : 'passes'
 }
 
-/** Bytes that are loaded, all of them known: what cannot be read is not loaded. */
-const knowsAll = ({ task, fxOnly, mask, xstateBv, view }: Walk): boolean =>
-  fxOnly ||
-  task.layout.extended.every(one => (mask & xstateBv & one.mask) === 0n || one.end <= view.byteLength)
+/** Where the area ends for the hardware, before bytes that it need not read; null where there are none. */
+const endOf = (walk: Walk): number | null => {
+  if (walk.fxOnly || walk.frame.pages.length === 0) return null
+  const { size } = walk.task.layout
+  const missing = walk.frame.pages.filter(
+    page => walk.faults({ at: page.from, length: 1 }) && page.from < size,
+  )
+  const end = Math.min(...missing.map(({ from }) => from))
+  // What is read behind the gap is not asked for: the architecture has to do.
+  return end >= size || touched(walk).some(({ at, length }) => at + length > end) ? null : end
+}
+
+/** Whether all bytes are known that may be loaded: from what cannot be read nothing is. */
+const knowsAll = (walk: Walk, end: number | null): boolean => {
+  // What there is no header of has none of its bits either.
+  if (walk.fxOnly) return true
+  const { task, view } = walk
+  if (view.byteLength >= (end ?? task.layout.size)) return true
+  if ((walk.xcompBv & compacted) !== 0n) return false
+  const loaded = walk.mask & walk.xstateBv
+  return task.layout.extended.every(one => (loaded & one.mask) === 0n || one.end <= view.byteLength)
+}
 
 /** The first thing that is odd, and said by hardware that faults. */
 const firstOf = (causes: number): number => causes & -causes
 
-const hardwareStep = (rule: RuleId, cause: Odd): Step => ({
+const hardwareStep = (rule: RuleId, cause: Odd, seldom: readonly Outcome[] = []): Step => ({
   rule,
+  seldom,
   says: ['passes', 'rejected'],
   decide: walk => {
     if ((walk.odd & odd[cause]) === 0) return 'passes'
@@ -61,37 +82,47 @@ const hardwareStep = (rule: RuleId, cause: Odd): Step => ({
 })
 
 /** Whether the hardware has to be asked before anything is said by it. */
-const lookAtBytes = (walk: Walk): 'passes' | 'ask' | 'unknown' => {
-  if (!knowsAll(walk)) return 'unknown'
-  walk.odd = oddOf(walk)
+const lookAtBytes = (walk: Walk, end: number | null): 'passes' | 'ask' | 'unknown' => {
+  if (!knowsAll(walk, end)) return 'unknown'
+  walk.odd = oddOf(walk) | (end === null ? 0 : odd.ends)
   if (walk.odd === 0 || walk.answer !== undefined) return 'passes'
   const { frame, mask, fxOnly, task } = walk
   walk.ask = {
     instruction: fxOnly ? 'fxrstor' : 'xrstor',
-    bytes: frame.area.subarray(0, task.layout.size),
+    bytes: frame.area.subarray(0, end ?? task.layout.size),
     mask,
     misalignedBy: frame.misalignedBy,
+    endsAt: end,
   }
   return 'ask'
+}
+
+/** What the hardware touched though it need not have. Whatever else is odd is asked for only once. */
+const touchedMore = (walk: Walk): 'rejected' | 'faulted in' | 'unknown' => {
+  const read = faultIn(walk)
+  return read === 'rejected' || walk.odd === odd.ends ? read : 'unknown'
+}
+
+const readAll = (walk: Walk): Decided => {
+  const read = readNeeded(walk)
+  if (read === 'rejected' || read === 'unknown') return read
+  const looked = lookAtBytes(walk, read === 'faulted in' ? null : endOf(walk))
+  if (looked !== 'passes') return looked
+  return walk.answer === 'page fault' ? touchedMore(walk) : read
 }
 
 export const steps64: readonly Step[] = [
   {
     rule: 'absent-pages-are-faulted-in',
     says: ['passes', 'faulted in', 'rejected'],
-    decide: walk => {
-      const read = readAll(walk)
-      if (read === 'rejected' || read === 'unknown') return read
-      const looked = lookAtBytes(walk)
-      return looked === 'passes' ? read : looked
-    },
+    decide: readAll,
   },
   hardwareStep('misaligned-frame-is-rejected', 'misaligned'),
   hardwareStep('corrupt-xcomp-bv-is-rejected', 'xcompBv'),
   hardwareStep('unsupported-xstate-bv-is-rejected', 'xstateBv'),
   hardwareStep('reserved-header-is-rejected', 'reserved'),
   hardwareStep('reserved-mxcsr-is-rejected', 'mxcsr'),
-  hardwareStep('hardware-judges-contents', 'contents'),
+  hardwareStep('hardware-judges-contents', 'contents', ['rejected']),
   {
     rule: 'left-out-components-go-to-init',
     says: ['passes', 'left out'],
