@@ -75,9 +75,14 @@ const checkField = (field: string, value: unknown, shape: FrameShape): Field => 
   )
 }
 
+const wideBytes = new Uint8Array(8)
+const wide = new DataView(wideBytes.buffer)
+
 /** The little-endian bytes of an unsigned. */
-export const littleEndian = (value: bigint, width: number): Uint8Array =>
-  Uint8Array.from({ length: width }, (_, i) => Number((value >> BigInt(8 * i)) & 0xffn))
+export const littleEndian = (value: bigint, width: number): Uint8Array => {
+  wide.setBigUint64(0, value, true)
+  return wideBytes.slice(0, width)
+}
 
 /** One byte of an and, or or xor. */
 export const combineByte = (code: 'and' | 'or' | 'xor', old: number, byte: number): number =>

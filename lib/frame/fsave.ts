@@ -91,8 +91,11 @@ const tagSpecial = 2
 const tagEmpty = 3
 
 // Both tag words count physical registers, not ST's: no rotation.
-const abridgedTags = (tag: number): number =>
-  registers.reduce((bits, n) => (((tag >>> (2 * n)) & 3) === tagEmpty ? bits : bits | (1 << n)), 0)
+const abridgedTags = (tag: number): number => {
+  let bits = 0
+  for (let n = 0; n < fsaveSt.count; n++) if (((tag >>> (2 * n)) & 3) !== tagEmpty) bits |= 1 << n
+  return bits
+}
 
 /**
  * What a 32-bit sigreturn makes of an XSAVE area before it is loaded (`convert_to_fxsr`): the x87 state is the
@@ -102,17 +105,18 @@ const abridgedTags = (tag: number): number =>
  * @throws TypeError, RangeError when the area is shorter or the header not {@link fsaveSize} bytes
  */
 export const foldFsave = (area: Uint8Array, fsave: Uint8Array): Uint8Array => {
-  const { cw, sw, tag, ipoff, cssel, dataoff, st } = readFsave(fsave)
   const folded = new Uint8Array(checkArea(area))
+  const from = viewOf(checkBytes('fsave', fsave, fsaveSize))
   const view = viewOf(folded)
-  view.setUint16(fieldOffset.fcw, cw & 0xffff, true)
-  view.setUint16(fieldOffset.fsw, sw & 0xffff, true)
+  const read = (name: FsaveField): number => from.getUint32(fsaveFields[name].at, true)
+  view.setUint16(fieldOffset.fcw, read('cw') & 0xffff, true)
+  view.setUint16(fieldOffset.fsw, read('sw') & 0xffff, true)
   // With the reserved byte behind it: the kernel's `twd` is 16 bits wide.
-  view.setUint16(fieldOffset.ftw, abridgedTags(tag), true)
-  view.setUint16(fieldOffset.fop, cssel >>> 16, true)
-  view.setBigUint64(fieldOffset.fip, BigInt(ipoff), true)
-  view.setBigUint64(fieldOffset.fdp, BigInt(dataoff), true)
-  for (const i of registers) folded.set(st[i] as Uint8Array, fxStAt(i))
+  view.setUint16(fieldOffset.ftw, abridgedTags(read('tag')), true)
+  view.setUint16(fieldOffset.fop, read('cssel') >>> 16, true)
+  view.setBigUint64(fieldOffset.fip, BigInt(read('ipoff')), true)
+  view.setBigUint64(fieldOffset.fdp, BigInt(read('dataoff')), true)
+  for (let i = 0; i < fsaveSt.count; i++) folded.set(fsave.subarray(stAt(i), stAt(i + 1)), fxStAt(i))
   return folded
 }
 
