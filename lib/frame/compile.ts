@@ -14,6 +14,7 @@ import {
 } from './edit.ts'
 import { type FieldPlace, type FrameField, fieldNames, frameFields, magic2, magic2Size } from './format.ts'
 import { fsaveFields } from './fsave.ts'
+import { changesFormat, gapsOf } from './gaps.ts'
 
 const maxOps = 4096
 const pageSize = 4096
@@ -116,6 +117,8 @@ class Compiler {
   /** Pages of it whose contents cannot be had any more. */
   readonly #taken: { readonly first: number; readonly end: number }[] = []
   #isolated = false
+  /** Components may be read from elsewhere than the standard format has them. */
+  #readsAll = false
   // The frame's xstate_size at this point: what the kernel writes is known, so every edit of it is too.
   readonly #size: Uint8Array
 
@@ -139,8 +142,23 @@ class Compiler {
     if (length > 0) this.primitives.splice(index, 0, { code: 'fill', at: from, length, value: 0 })
   }
 
+  /**
+   * The kernel writes around what no component has: where an edit leads it to read there, that is cleared first, too.
+   */
+  #clearBetween(): void {
+    const size = this.#xstateSize
+    const read = gapsOf(this.#layout).filter(
+      gap => this.#readsAll || (size < gap.offset + gap.size && size + magic2Size > gap.offset),
+    )
+    if (read.length > 0)
+      this.primitives.unshift(
+        ...read.map(({ offset, size }) => ({ code: 'fill' as const, at: offset, length: size, value: 0 })),
+      )
+  }
+
   finish(): CompiledEdit {
     this.#clearGap()
+    if (this.#layout.xsave) this.#clearBetween()
     return { primitives: this.primitives, sentBytes: this.#sentBytes, isolated: this.#isolated }
   }
 
@@ -149,6 +167,7 @@ class Compiler {
   }
 
   #reach(field: string, at: number, length: number): void {
+    if (changesFormat(at, length)) this.#readsAll = true
     if (at + length > this.#room) {
       const where = this.#movedTo !== null ? 'of the second buffer' : 'in place'
       throw outOfRange(field, at + length, `but edits ${where} must end by ${this.#room}`)
@@ -286,6 +305,7 @@ class Compiler {
       this.primitives.push({ code: 'pointer', value: checkUnsigned(`${field}.address`, op.address, width) })
     } else {
       const by = checkInteger(`${field}.by`, op.by, -(2 ** 31), 2 ** 31)
+      this.#readsAll = true
       this.primitives.push({ code: 'offset', value: BigInt.asUintN(64, BigInt(by)) })
     }
   }

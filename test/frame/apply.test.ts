@@ -42,7 +42,9 @@ describe('applyPrimitives', () => {
   it('a move takes along what it has room for, a pointer changes no byte', () => {
     expect(applied({ op: 'move' })).toEqual(frame)
     expect(applied({ op: 'move', guardAt: 600 })).toEqual(frame.subarray(0, 600))
-    expect(applied({ op: 'pointer', address: 0n }, { op: 'pointer', by: 64 })).toEqual(frame)
+    expect(applied({ op: 'pointer', address: 0n })).toEqual(frame)
+    const gaps = applied({ op: 'fill', at: 416, length: 48, value: 0 })
+    expect(applied({ op: 'pointer', by: 64 })).toEqual(gaps)
   })
 
   it.each<[string, EditOp[]]>([

@@ -14,6 +14,10 @@ const compile = (...edit: unknown[]): CompiledEdit => compileEdit(edit as EditOp
 const bytes = (...values: number[]): Uint8Array => Uint8Array.from(values)
 
 describe('every operation comes down to primitives', () => {
+  const gaps = [
+    { code: 'fill', at: 416, length: 48, value: 0 },
+    { code: 'fill', at: 832, length: 256, value: 0 },
+  ] as const
   it.each<[string, EditOp, CompiledEdit['primitives']]>([
     ['write', { op: 'write', at: 7, bytes: bytes(1, 2) }, [{ code: 'write', at: 7, bytes: bytes(1, 2) }]],
     [
@@ -65,10 +69,10 @@ describe('every operation comes down to primitives', () => {
     ],
     [
       'resize',
-      { op: 'resize', xstateSize: 832 },
+      { op: 'resize', xstateSize: 1088 },
       [
-        { code: 'write', at: 480, bytes: bytes(0x40, 3, 0, 0) },
-        { code: 'write', at: 468, bytes: bytes(0x44, 3, 0, 0) },
+        { code: 'write', at: 480, bytes: bytes(0x40, 4, 0, 0) },
+        { code: 'write', at: 468, bytes: bytes(0x44, 4, 0, 0) },
       ],
     ],
     ['magic2', { op: 'magic2', at: 832 }, [{ code: 'write', at: 832, bytes: bytes(0x45, 0x58, 0x50, 0x46) }]],
@@ -88,7 +92,7 @@ describe('every operation comes down to primitives', () => {
       { op: 'pointer', address: '0xffffffffffffffff' },
       [{ code: 'pointer', value: 2n ** 64n - 1n }],
     ],
-    ['pointer, by', { op: 'pointer', by: -64 }, [{ code: 'offset', value: 2n ** 64n - 64n }]],
+    ['pointer, by', { op: 'pointer', by: -64 }, [...gaps, { code: 'offset', value: 2n ** 64n - 64n }]],
   ])('%s', (_, op, primitives) => {
     expect(compile(op).primitives).toEqual(primitives)
   })
@@ -134,6 +138,48 @@ describe('MAGIC2 without an offset goes where xstate_size is by then', () => {
     ],
   ])('%s', (_, at, edit) => {
     expect(placed(...edit)).toBe(at)
+  })
+})
+
+describe('what nobody writes is cleared first where an edit leads a kernel to read it', () => {
+  const cleared = (...edit: EditOp[]) =>
+    compile(...edit)
+      .primitives.filter(op => op.code === 'fill')
+      .map(op => ('at' in op ? op.at : -1))
+
+  it.each<[string, number[], EditOp[]]>([
+    ['a size that ends where nothing is written', [832], [{ op: 'resize', xstateSize: 832 }]],
+    ['a size whose MAGIC2 begins before it', [832], [{ op: 'set', field: 'sw.xstateSize', value: 829 }]],
+    ['a size whose MAGIC2 ends before it', [], [{ op: 'set', field: 'sw.xstateSize', value: 828 }]],
+    ['the last byte of it', [832], [{ op: 'resize', xstateSize: 1087 }]],
+    ['the first byte behind it', [], [{ op: 'resize', xstateSize: 1088 }]],
+    ['a size below the sw bytes', [416], [{ op: 'resize', xstateSize: 440 }]],
+    [
+      'the size that it has in the end',
+      [],
+      [
+        { op: 'resize', xstateSize: 900 },
+        { op: 'resize', xstateSize: 1152 },
+      ],
+    ],
+    ['another format', [416, 832], [{ op: 'or', field: 'xcompBv', value: 1n << 63n }]],
+    ['another format, by bytes', [416, 832], [{ op: 'write', at: 527, bytes: '80' }]],
+    [
+      'the header around it',
+      [],
+      [
+        { op: 'write', at: 519, bytes: '80' },
+        { op: 'write', at: 528, bytes: '80' },
+      ],
+    ],
+  ])('%s', (_, at, edit) => {
+    expect(cleared(...edit)).toEqual(at)
+  })
+
+  it('before all else: what an edit writes there stays', () => {
+    const { primitives } = compile({ op: 'resize', xstateSize: 900 }, { op: 'magic2' })
+    expect(primitives[0]).toEqual({ code: 'fill', at: 832, length: 256, value: 0 })
+    expect(primitives.at(-1)).toMatchObject({ code: 'write', at: 900 })
   })
 })
 
