@@ -163,7 +163,8 @@ class Compiler {
   }
 
   get #xstateSize(): number {
-    return new DataView(this.#size.buffer).getUint32(0, true)
+    const [a, b, c, d] = this.#size as unknown as readonly [number, number, number, number]
+    return (a | (b << 8) | (c << 16) | (d << 24)) >>> 0
   }
 
   #reach(field: string, at: number, length: number): void {

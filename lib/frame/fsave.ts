@@ -116,7 +116,12 @@ export const foldFsave = (area: Uint8Array, fsave: Uint8Array): Uint8Array => {
   view.setUint16(fieldOffset.fop, read('cssel') >>> 16, true)
   view.setBigUint64(fieldOffset.fip, BigInt(read('ipoff')), true)
   view.setBigUint64(fieldOffset.fdp, BigInt(read('dataoff')), true)
-  for (let i = 0; i < fsaveSt.count; i++) folded.set(fsave.subarray(stAt(i), stAt(i + 1)), fxStAt(i))
+  for (let i = 0; i < fsaveSt.count; i++) {
+    const st = stAt(i)
+    // 10 bytes: fewer than it takes to make a view of them.
+    view.setBigUint64(fxStAt(i), from.getBigUint64(st, true), true)
+    view.setUint16(fxStAt(i) + 8, from.getUint16(st + 8, true), true)
+  }
   return folded
 }
 

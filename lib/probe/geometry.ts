@@ -1,8 +1,9 @@
 /** How large the regions of the arena must be for a host. Nothing fixed: all sizes come from CPUID leaf 0xD. */
+import type { EditLimits } from '../frame/edit.ts'
 import { magic2Size } from '../frame/format.ts'
 import type { ArenaShape } from '../native-types.ts'
 import type { HostCpu } from '../xstate/host.ts'
-import { legacySize, minXsaveSize } from '../xstate/layout.ts'
+import { type Layout, legacySize, minXsaveSize } from '../xstate/layout.ts'
 
 const page = 4096
 const pages = (bytes: number): number => Math.ceil(bytes / page) * page
@@ -105,3 +106,32 @@ export const shapeOf = (geometry: Geometry, recordHead: number, permissions: big
   dataBytes: Object.values(regionsOf(geometry, recordHead)).reduce((sum, bytes) => sum + bytes, 0),
   permissions,
 })
+
+/** What a layout says of its host: nothing but what frames rest on. XSAVES is assumed where there is AVX. */
+export const hostOfLayout = (layout: Layout): HostCpu => {
+  const { components, vendor, mxcsrMask } = layout.toJSON()
+  return {
+    vendor,
+    brand: '',
+    family: 0,
+    model: 0,
+    stepping: 0,
+    hypervisor: null,
+    mxcsrMask,
+    minSignalStack: 0,
+    xcr0: layout.hostFeatures,
+    xsaveFeatures: layout.has('avx') ? 0xf : 0,
+    components,
+  }
+}
+
+/** How far edits may reach in a session of this layout: what its host's geometry gives. */
+export const limitsOfLayout = (layout: Layout): EditLimits => {
+  const { headroom, longestSent, spareBytes } = geometryOf(hostOfLayout(layout))
+  const frameBytes = layout.xsave ? layout.size + magic2Size : legacySize
+  return {
+    frameBytes,
+    inPlaceBytes: Math.min(frameBytes + headroom, longestSent),
+    spareBytes: Math.min(spareBytes, longestSent),
+  }
+}

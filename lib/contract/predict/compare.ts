@@ -2,7 +2,7 @@
 import { holdsBytes } from '../../xstate/compare.ts'
 import type { ComponentName } from '../../xstate/components.ts'
 import { fieldOffset } from '../../xstate/image.ts'
-import { type Layout, legacySize, type PlacedComponent } from '../../xstate/layout.ts'
+import type { Layout, PlacedComponent } from '../../xstate/layout.ts'
 import type { Registers } from './registers.ts'
 
 /** init_pkru_value: every key but 0 closed. */
@@ -31,17 +31,55 @@ const holds = (saved: Uint8Array, layout: Layout, placed: PlacedComponent, expec
 /** All that can differ. */
 export type Differing = ComponentName | 'mxcsr'
 
-const xmmAt = 160
-const xmmSize = 256
-
-// The usual frame: every component comes from it, side by side. Two comparisons, where they find nothing to tell.
-const areAllAsSent = (saved: Uint8Array, layout: Layout, { loaded, area }: Registers): boolean => {
-  if (loaded !== layout.features || area.length < layout.size) return false
-  for (const { index } of layout.components) if (!isSet(saved, index)) return false
-  const same = (at: number, end: number): boolean =>
-    Buffer.prototype.compare.call(saved, area, at, end, at, end) === 0
-  return same(xmmAt, xmmAt + xmmSize) && same(legacySize + 64, layout.size)
+/** Components that lie side by side: one comparison, where they hold what they must. */
+interface Run {
+  readonly at: number
+  readonly end: number
+  readonly mask: bigint
 }
+
+const legacyRun: Run = { at: 160, end: 416, mask: 2n }
+
+const runsOf = ({ extended }: Layout): Run[] => {
+  const runs: Run[] = [legacyRun]
+  for (const { offset, end, mask, name } of extended.toSorted((a, b) => a.offset - b.offset)) {
+    const last = runs.at(-1) as Run
+    // Not all bytes of these carry state.
+    const joins = last.end === offset && name !== 'pkru' && name !== 'bndcsr'
+    if (joins) runs[runs.length - 1] = { at: last.at, end, mask: last.mask | mask }
+    else runs.push({ at: offset, end, mask })
+  }
+  return runs
+}
+
+const knownRuns = new WeakMap<Layout, readonly Run[]>()
+
+const runsOfLayout = (layout: Layout): readonly Run[] => {
+  let runs = knownRuns.get(layout)
+  if (runs === undefined) {
+    runs = runsOf(layout)
+    knownRuns.set(layout, runs)
+  }
+  return runs
+}
+
+const stateOf = (saved: Uint8Array): bigint =>
+  new DataView(saved.buffer, saved.byteOffset, saved.byteLength).getBigUint64(fieldOffset.xstateBv, true)
+
+/** The components that hold what they must, as far as whole runs of them tell. */
+const heldInRuns = (saved: Uint8Array, layout: Layout, { loaded, area }: Registers): bigint => {
+  if (!layout.xsave) return 0n
+  const both = loaded & stateOf(saved)
+  let held = 0n
+  for (const { at, end, mask } of runsOfLayout(layout)) {
+    if ((both & mask) !== mask || area.length < end) continue
+    if (Buffer.prototype.compare.call(saved, area, at, end, at, end) === 0) held |= mask
+  }
+  // Both at init.
+  return held | (layout.features & ~loaded & ~stateOf(saved))
+}
+
+const pkruBit = 1n << 9n
 
 /**
  * @param saved what XSAVE wrote after the return
@@ -49,11 +87,9 @@ const areAllAsSent = (saved: Uint8Array, layout: Layout, { loaded, area }: Regis
  */
 export const differing = (saved: Uint8Array, layout: Layout, expected: Registers): Differing[] => {
   const names: Differing[] = []
-  const extendedHold = areAllAsSent(saved, layout, expected)
-  for (const placed of layout.components) {
-    if (extendedHold && placed.index !== 0) continue
-    if (!holds(saved, layout, placed, expected)) names.push(placed.name)
-  }
+  const held = heldInRuns(saved, layout, expected) & (expected.keys === 'default' ? ~pkruBit : ~0n)
+  for (const placed of layout.components)
+    if ((held & placed.mask) === 0n && !holds(saved, layout, placed, expected)) names.push(placed.name)
   if (expected.mxcsr !== null && u32At(saved, fieldOffset.mxcsr) !== expected.mxcsr) names.push('mxcsr')
   return names
 }

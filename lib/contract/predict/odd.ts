@@ -21,7 +21,8 @@ export type Odd = keyof typeof odd
 const alignment = { xrstor: 64, fxrstor: 16 } as const
 const x87Bit = 1n
 
-const hasReserved = (view: DataView): boolean => {
+/** Whether any of the header's reserved bytes, 528..575, is not zero. */
+export const hasReserved = (view: DataView): boolean => {
   for (let at: number = fieldOffset.reserved; at < minXsaveSize; at += 4)
     if (view.getUint32(at, true) !== 0) return true
   return false

@@ -59,12 +59,24 @@ const rejected = (walk: Walk, trail: Mark[]): Ended => {
   return { end: said === 'killed' ? 'killed' : 'rejected', trail, registers: clearedRegisters }
 }
 
+/** Which decisions kernels of a policy make, by index. */
+const made = new WeakMap<Policy, readonly boolean[]>()
+
+const madeBy = (policy: Policy): readonly boolean[] => {
+  let known = made.get(policy)
+  if (known === undefined) {
+    known = steps.map(({ when }) => when === undefined || when(policy))
+    made.set(policy, known)
+  }
+  return known
+}
+
 /** Asks steps from one index to another; ends with the first that has anything to say against the frame. */
 const ask = (walk: Walk, from: number, end: number, trail: Mark[]): Decided => {
+  const asked = madeBy(walk.policy)
   for (let i = from; i < end; i++) {
-    const { when, decide } = steps[i] as Step
-    if (when !== undefined && !when(walk.policy)) continue
-    const said = decide(walk)
+    if (asked[i] !== true) continue
+    const said = (steps[i] as Step).decide(walk)
     if (said === 'ask' || said === 'unknown') return said
     trail.push(markOf(i, said))
     if (said === 'fx-only' || said === 'rejected' || said === 'init') return said

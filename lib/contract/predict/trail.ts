@@ -12,7 +12,12 @@ export type Mark = number
 
 const most = 8
 
-export const markOf = (step: number, outcome: Outcome): Mark => step * most + outcomes.indexOf(outcome)
+const outcomeNumber = Object.fromEntries(outcomes.map((outcome, i) => [outcome, i])) as Record<
+  Outcome,
+  number
+>
+
+export const markOf = (step: number, outcome: Outcome): Mark => step * most + outcomeNumber[outcome]
 
 export const stepOf = (mark: Mark): number => Math.floor(mark / most)
 

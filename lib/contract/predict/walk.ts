@@ -28,6 +28,12 @@ export class Walk {
   ask: HardwareAsk | null = null
   /** Why the bytes are odd: bits in the order in which hardware looks, see odd.ts. */
   odd = 0
+  /** See fold.ts: made once. */
+  folded: Uint8Array | undefined
+  // Read when they are asked for: a frame may be too short to have them.
+  #xfeatures: bigint | undefined
+  #known: bigint | undefined
+  #xstateBv: bigint | undefined
 
   constructor(frame: SentFrame, task: Task, policy: Policy, answer: HardwareAnswer | undefined) {
     this.frame = frame
@@ -52,13 +58,15 @@ export class Walk {
     return this.view.getUint32(swAt.xstateSize, true)
   }
 
-  /** The sw bytes' features that the task has. */
-  get known(): bigint {
-    return this.xfeatures & this.task.layout.features
+  get xfeatures(): bigint {
+    this.#xfeatures ??= this.view.getBigUint64(swAt.xfeatures, true)
+    return this.#xfeatures
   }
 
-  get xfeatures(): bigint {
-    return this.view.getBigUint64(swAt.xfeatures, true)
+  /** The sw bytes' features that the task has. */
+  get known(): bigint {
+    this.#known ??= this.xfeatures & this.task.layout.features
+    return this.#known
   }
 
   /** What is restored from the frame: the requested-feature bitmap. */
@@ -72,7 +80,8 @@ export class Walk {
   }
 
   get xstateBv(): bigint {
-    return this.view.getBigUint64(fieldOffset.xstateBv, true)
+    this.#xstateBv ??= this.view.getBigUint64(fieldOffset.xstateBv, true)
+    return this.#xstateBv
   }
 
   get xcompBv(): bigint {

@@ -3,11 +3,11 @@
  * `__fpu_restore_sig` with `ia32_fxstate`; arch/x86/kernel/fpu/xstate.c, `copy_uabi_to_xstate`.
  */
 import { fsaveSize } from '../../../frame/fsave.ts'
-import { fieldOffset } from '../../../xstate/image.ts'
+import { fieldOffset, initMxcsr } from '../../../xstate/image.ts'
 import { legacySize, minXsaveSize } from '../../../xstate/layout.ts'
 import { foldedX87, named32 } from '../fold.ts'
 import { canCopy } from '../frame.ts'
-import { hasOddContents, isOddMxcsr, odd } from '../odd.ts'
+import { hasOddContents, hasReserved, isOddMxcsr, odd } from '../odd.ts'
 import type { Decided, Step } from '../step.ts'
 import type { Walk } from '../walk.ts'
 
@@ -23,20 +23,17 @@ const ofHeader =
   (walk: Walk): Decided =>
     !walk.fxOnly && refuses(walk) ? 'rejected' : 'passes'
 
-const hasReserved = ({ view }: Walk): boolean => {
-  for (let at: number = fieldOffset.reserved; at < minXsaveSize; at += 4)
-    if (view.getUint32(at, true) !== 0) return true
-  return false
-}
-
 const components = ({ task, xstateBv }: Walk) =>
   task.layout.components.filter(({ mask }) => (xstateBv & mask) !== 0n)
 
 /** The whole component is copied; x87's includes MXCSR. */
 const cannotCopy = (walk: Walk): boolean =>
+  walk.frame.pages.length > 0 &&
   components(walk).some(({ offset, end }) => !canCopy(walk.frame, { at: offset, length: end - offset }))
 
-const readsUnknown = (walk: Walk): boolean => components(walk).some(({ end }) => end > walk.view.byteLength)
+const readsUnknown = (walk: Walk): boolean =>
+  walk.view.byteLength < walk.task.layout.size &&
+  components(walk).some(({ end }) => end > walk.view.byteLength)
 
 /** The image that the kernel loads from its buffer, in the standard format. */
 const bufferOf = (walk: Walk): Uint8Array => {
@@ -46,7 +43,11 @@ const bufferOf = (walk: Walk): Uint8Array => {
   bytes.set(area.subarray(0, layout.size))
   bytes.set(foldedX87(walk), 0)
   bytes.fill(0, fieldOffset.xstateBv, minXsaveSize)
-  new DataView(bytes.buffer).setBigUint64(fieldOffset.xstateBv, named32(walk), true)
+  const view = new DataView(bytes.buffer)
+  view.setBigUint64(fieldOffset.xstateBv, named32(walk), true)
+  // What nobody has checked does not get into the buffer.
+  if (!walk.fxOnly && (walk.xstateBv & mxcsrFeatures) === 0n)
+    view.setUint32(fieldOffset.mxcsr, initMxcsr, true)
   return bytes
 }
 
@@ -86,7 +87,11 @@ export const steps32: readonly Step[] = [
     says: ['passes', 'rejected'],
     decide: ofHeader(({ xcompBv }) => xcompBv !== 0n),
   },
-  { rule: 'ia32-reserved-header-is-rejected', says: ['passes', 'rejected'], decide: ofHeader(hasReserved) },
+  {
+    rule: 'ia32-reserved-header-is-rejected',
+    says: ['passes', 'rejected'],
+    decide: ofHeader(({ view }) => hasReserved(view)),
+  },
   {
     rule: 'reserved-mxcsr-is-rejected',
     says: ['passes', 'rejected'],

@@ -2,7 +2,7 @@
 import { fieldOffset } from '../../../xstate/image.ts'
 import { legacySize, minXsaveSize } from '../../../xstate/layout.ts'
 import type { RuleId } from '../../rules.ts'
-import { overlaps, type Range } from '../frame.ts'
+import { overlaps, type Pages, type Range } from '../frame.ts'
 import { type Odd, odd, oddOf } from '../odd.ts'
 import type { Decided, Step } from '../step.ts'
 import type { Outcome } from '../trail.ts'
@@ -42,19 +42,49 @@ const readNeeded = (walk: Walk): 'passes' | 'rejected' | 'faulted in' | 'unknown
   if (!walk.hasHeader) return 'unknown'
   // Where the components of a compacted area lie depends on which there are.
   if ((walk.xcompBv & compacted) !== 0n) return 'passes'
+  const { size } = walk.task.layout
+  if (walk.frame.pages.every(({ from }) => from >= size)) return 'passes'
   return touched(walk).some(range => walk.faults(range)) ? faultIn(walk) : 'passes'
 }
 
-/** Where the area ends for the hardware, before bytes that it need not read; null where there are none. */
-const endOf = (walk: Walk): number | null => {
-  if (walk.fxOnly || walk.frame.pages.length === 0) return null
-  const { size } = walk.task.layout
-  const missing = walk.frame.pages.filter(
-    page => walk.faults({ at: page.from, length: 1 }) && page.from < size,
-  )
+const isMissing = (walk: Walk, { from, end }: Pages): boolean =>
+  walk.faults({ at: from, length: Math.min(end - from, walk.task.layout.size) })
+
+/** Whether nothing is there from an offset to the end of the area. */
+const isAllMissing = (walk: Walk, from: number): boolean => {
+  let at = from
+  while (at < walk.task.layout.size) {
+    const page = walk.frame.pages.find(one => one.from <= at && at < one.end && isMissing(walk, one))
+    if (page === undefined) return false
+    at = page.end
+  }
+  return true
+}
+
+const line = 64
+
+/** What XRSTOR may touch for the components of its mask, whether it reads them or not: whole lines. */
+const mayTouch = ({ task, mask }: Walk): Range[] =>
+  task.layout.components
+    .filter(one => (mask & one.mask) !== 0n)
+    .map(({ offset, end }) =>
+      offset < legacySize ? legacyRegion : { at: offset, length: Math.ceil((end - offset) / line) * line },
+    )
+
+/**
+ * Where the area ends for the hardware, before bytes that it need not read but may touch; `nowhere` where nothing is in
+ * its way. What lies around a gap cannot be asked for.
+ */
+const endOf = (walk: Walk): number | 'nowhere' | 'unknown' => {
+  const { frame, task, fxOnly } = walk
+  const { size } = task.layout
+  if (fxOnly || frame.pages.every(({ from }) => from >= size)) return 'nowhere'
+  const missing = frame.pages.filter(page => page.from < size && page.end > 0 && isMissing(walk, page))
+  if (missing.length === 0) return 'nowhere'
+  const isCompacted = (walk.xcompBv & compacted) !== 0n
+  if (!isCompacted && !mayTouch(walk).some(range => walk.faults(range))) return 'nowhere'
   const end = Math.min(...missing.map(({ from }) => from))
-  // What is read behind the gap is not asked for: the architecture has to do.
-  return end >= size || touched(walk).some(({ at, length }) => at + length > end) ? null : end
+  return end >= minXsaveSize && isAllMissing(walk, end) ? end : 'unknown'
 }
 
 /** Whether all bytes are known that may be loaded: from what cannot be read nothing is. */
@@ -82,7 +112,9 @@ const hardwareStep = (rule: RuleId, cause: Odd, seldom: readonly Outcome[] = [])
 })
 
 /** Whether the hardware has to be asked before anything is said by it. */
-const lookAtBytes = (walk: Walk, end: number | null): 'passes' | 'ask' | 'unknown' => {
+const lookAtBytes = (walk: Walk, area: number | 'nowhere' | 'unknown'): 'passes' | 'ask' | 'unknown' => {
+  if (area === 'unknown') return area
+  const end = area === 'nowhere' ? null : area
   if (!knowsAll(walk, end)) return 'unknown'
   walk.odd = oddOf(walk) | (end === null ? 0 : odd.ends)
   if (walk.odd === 0 || walk.answer !== undefined) return 'passes'
@@ -106,7 +138,7 @@ const touchedMore = (walk: Walk): 'rejected' | 'faulted in' | 'unknown' => {
 const readAll = (walk: Walk): Decided => {
   const read = readNeeded(walk)
   if (read === 'rejected' || read === 'unknown') return read
-  const looked = lookAtBytes(walk, read === 'faulted in' ? null : endOf(walk))
+  const looked = lookAtBytes(walk, read === 'faulted in' ? 'nowhere' : endOf(walk))
   if (looked !== 'passes') return looked
   return walk.answer === 'page fault' ? touchedMore(walk) : read
 }
