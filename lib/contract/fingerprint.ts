@@ -4,10 +4,11 @@
  */
 import type { EditOp } from '../frame/edit.ts'
 import { type Layout, minXsaveSize } from '../xstate/layout.ts'
+import { type Deviation, deviationOf, headlineOf } from './deviation.ts'
 import { enlarge, futureFeature, resizeTo, shrinkTo } from './frames.ts'
 import { behaviour, type Generation, generations } from './generations.ts'
 import type { RuleId } from './rules.ts'
-import { type Observed, treatmentText } from './treatment.ts'
+import type { Observed } from './treatment.ts'
 
 /** A frame that tells generations apart by one rule. */
 export interface TellingFrame {
@@ -50,13 +51,21 @@ export const tellingFrames = (layout: Layout): TellingFrame[] => {
 export interface Evidence {
   readonly rule: RuleId
   readonly observed: Observed
+  /** The same in words, where there is more to say. */
+  readonly seen?: string
 }
 
 export interface Fingerprint {
   readonly generation: Generation
-  readonly evidence: readonly (Evidence & { readonly asGeneration: boolean })[]
-  /** One sentence for each rule in which the kernel does otherwise than its generation. */
-  readonly deviations: readonly string[]
+  readonly evidence: readonly (Evidence & {
+    readonly asGeneration: boolean
+    /** Null where the kernel does as its generation. */
+    readonly deviation: Deviation | null
+  })[]
+  /** The rules in which the kernel does otherwise than its generation. */
+  readonly deviations: readonly Deviation[]
+  /** What the kernel is, in one line. */
+  readonly headline: string
 }
 
 const deviates = (generation: Generation, { rule, observed }: Evidence): boolean =>
@@ -66,14 +75,14 @@ const deviates = (generation: Generation, { rule, observed }: Evidence): boolean
 export const fingerprint = (evidence: readonly Evidence[]): Fingerprint => {
   const count = (generation: Generation): number => evidence.filter(e => deviates(generation, e)).length
   const generation = generations.reduce((best, next) => (count(next) < count(best) ? next : best))
-  return {
-    generation,
-    evidence: evidence.map(e => ({ ...e, asGeneration: !deviates(generation, e) })),
-    deviations: evidence
-      .filter(e => deviates(generation, e))
-      .map(
-        ({ rule, observed }) =>
-          `${rule}: ${treatmentText[observed]}, where ${generation.id} kernels have it ${treatmentText[behaviour(generation, rule)]}`,
-      ),
-  }
+  const judged = evidence.map(e => {
+    const asGeneration = !deviates(generation, e)
+    return {
+      ...e,
+      asGeneration,
+      deviation: asGeneration ? null : deviationOf(generation, e.rule, e.observed),
+    }
+  })
+  const deviations = judged.flatMap(({ deviation }) => (deviation === null ? [] : [deviation]))
+  return { generation, evidence: judged, deviations, headline: headlineOf(generation, deviations) }
 }

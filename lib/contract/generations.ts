@@ -9,7 +9,7 @@ import { larger } from './generations/larger.ts'
 import { portable } from './generations/portable.ts'
 import { regressed } from './generations/regressed.ts'
 import { type RuleId, ruleOf } from './rules.ts'
-import type { Treatment } from './treatment.ts'
+import type { Observed, Treatment } from './treatment.ts'
 
 /** Older first: of two that fit equally well, the older is named. */
 const all = [classic, regressed, portable, larger] as const
@@ -33,3 +33,7 @@ export const behaviour = ({ policy }: Generation, id: RuleId): Treatment => {
   const { holds, under } = ruleOf(id)
   return under?.(policy) ?? holds
 }
+
+/** The generations whose kernels do this where a rule applies, older first. */
+export const generationsThat = (id: RuleId, observed: Observed): Generation[] =>
+  generations.filter(generation => behaviour(generation, id) === observed)

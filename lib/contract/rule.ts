@@ -14,7 +14,9 @@ export interface Rule {
   readonly status: RuleStatus
   /** What the kernel does where the rule holds. */
   readonly holds: Treatment
-  /** For a rule that not all generations keep: what kernels of a policy do. */
+  /** For a rule that not all generations keep: which frames it is about, as a noun phrase behind which a verb stands. */
+  readonly situation?: string
+  /** For such a rule: what kernels of a policy do. */
   readonly under?: (policy: Policy) => Treatment
   /** For a rule that no generation brought: what kernels did before, or do still. */
   readonly before?: readonly Treatment[]

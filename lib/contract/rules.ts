@@ -1,5 +1,6 @@
 /** All rules of the contract. Each file of rules/ has those of one concern. */
 import type { Rule as AnyRule } from './rule.ts'
+import { anyRules } from './rules/any.ts'
 import { deliveryRules } from './rules/delivery.ts'
 import { headerRules } from './rules/header.ts'
 import { ia32Rules } from './rules/ia32.ts'
@@ -14,6 +15,7 @@ const all = [
   ...placeRules,
   ...deliveryRules,
   ...registerRules,
+  ...anyRules,
 ] as const
 
 export type RuleId = (typeof all)[number]['id']

@@ -1,5 +1,5 @@
 /** From what was observed of a rule to a verdict. */
-import { behaviour, type Generation, generations } from './generations.ts'
+import { behaviour, type Generation, generations, generationsThat } from './generations.ts'
 import { type Rule, type RuleId, ruleOf, rules } from './rules.ts'
 import { type Observed, treatmentText } from './treatment.ts'
 
@@ -24,7 +24,9 @@ const brings = (rule: Rule): string =>
 const isBefore = ({ before }: Rule, observed: Observed): boolean =>
   before?.some(treatment => treatment === observed) === true
 
-const isIn = (generation: Generation, rule: Rule): boolean => behaviour(generation, rule.id) === rule.holds
+/** Whether a rule holds in a generation. */
+export const isIn = (generation: Generation, rule: Rule): boolean =>
+  behaviour(generation, rule.id) === rule.holds
 
 const passing = (rule: Rule, kernel: Generation): Judgement => ({
   verdict: 'pass',
@@ -37,7 +39,7 @@ const superseded = (rule: Rule, kernel: Generation, observed: Observed): boolean
   rule.status === 'established' && kernel.harm === undefined && behaviour(kernel, rule.id) === observed
 
 const failing = (rule: Rule, kernel: Generation, observed: Observed): Judgement => {
-  const known = generations.filter(generation => behaviour(generation, rule.id) === observed)
+  const known = generationsThat(rule.id, observed)
   if (known.length === 0)
     return { verdict: 'fail', reason: `no kernel generation does this: ${treatmentText[observed]}` }
   if (kernel.harm !== undefined && known.includes(kernel))

@@ -1,6 +1,7 @@
 /** Observes the host that a run is on: CPU, kernel, what the task's frames hold, and the kernel's generation. */
 import { readFileSync } from 'node:fs'
 import { release, version } from 'node:os'
+import { deviationText } from '../contract/deviation.ts'
 import { type Fingerprint, fingerprint, tellingFrames } from '../contract/fingerprint.ts'
 import type { Probe } from '../probe/session.ts'
 import { componentAt } from '../xstate/components.ts'
@@ -47,10 +48,13 @@ export const describeHost = (cpu: HostCpu, probe: Probe): HostResult => ({
   })),
 })
 
-/** Sends the telling frames. A frame whose probe process was lost is evidence of no generation. */
+/**
+ * Sends the telling frames. A frame whose probe process was lost is evidence of no generation, one that the host did
+ * not let us send no evidence.
+ */
 export const fingerprintKernel = (probe: Probe): Fingerprint =>
   fingerprint(
-    tellingFrames(probe.layout).map(({ rule, edit, placement }) => {
+    tellingFrames(probe.layout).flatMap(({ rule, edit, placement }) => {
       const test: FrameCase = {
         summary: '',
         rule,
@@ -68,7 +72,8 @@ export const fingerprintKernel = (probe: Probe): Fingerprint =>
         seed: 1,
       })
       if (done.kind === 'broken') throw new Error(`the fingerprint is broken at ${rule}: ${done.text}`)
-      return { rule, observed: done.kind === 'observed' ? done.observed : 'unexplained' }
+      if (done.kind === 'unable') return []
+      return [{ rule, observed: done.kind === 'observed' ? done.observed : 'unexplained', seen: done.text }]
     }),
   )
 
@@ -83,8 +88,15 @@ export const describeKernel = (
   release: release(),
   version: version(),
   generation: found.evidence.length > 0 ? found.generation.id : null,
-  evidence: found.evidence,
-  deviations: found.deviations,
+  headline: found.evidence.length > 0 ? found.headline : '',
+  evidence: found.evidence.map(({ rule, observed, asGeneration, deviation }) => ({
+    rule,
+    observed,
+    asGeneration,
+    deviation: deviation?.kind ?? null,
+    as: deviation?.as ?? [],
+  })),
+  deviations: found.deviations.map(deviationText),
   taintBefore: orNull(taintBefore),
   taintAfter: orNull(taintAfter),
   taintReason,

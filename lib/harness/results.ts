@@ -1,4 +1,5 @@
 /** The results of a run: what every report is made of, and what a bundle on disk holds. */
+import type { DeviationKind } from '../contract/deviation.ts'
 import type { GenerationId } from '../contract/generations.ts'
 import type { RuleId } from '../contract/rules.ts'
 
@@ -53,13 +54,22 @@ export interface KernelResult {
   readonly version: string
   /** Null where no frame of this host could tell. */
   readonly generation: GenerationId | null
+  /**
+   * What the kernel is, in one line: its generation, and what it does otherwise. Empty where no frame could tell, and in
+   * bundles from before it was said.
+   */
+  readonly headline: string
   /** How the generation was told: one line for each probe of the fingerprint. */
   readonly evidence: readonly {
     readonly rule: RuleId
     readonly observed: string
     readonly asGeneration: boolean
+    /** Null where it does as its generation, and in bundles from before it was said. */
+    readonly deviation: DeviationKind | null
+    /** The generations that do so, where its own does not. */
+    readonly as: readonly GenerationId[]
   }[]
-  /** Where the kernel does otherwise than its generation; empty for a clean fit. */
+  /** Where the kernel does otherwise than its generation, a line for each rule; empty for a clean fit. */
   readonly deviations: readonly string[]
   /** /proc/sys/kernel/tainted before and after; null where it cannot be read. */
   readonly taintBefore: number | null

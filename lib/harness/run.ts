@@ -10,14 +10,14 @@ import { readHostCpu } from '../xstate/host.ts'
 import { complaintsOf } from './complaints.ts'
 import { type Execution, executeCase } from './execute.ts'
 import { describeHost, describeKernel, fingerprintKernel } from './host.ts'
-import { matcher } from './ids.ts'
 import { type KernelSources, runningKernel, watchKernel } from './kernel-log.ts'
 import type { PlannedCase, SkippedCase } from './plan.ts'
 import { reproOf } from './repro.ts'
 import type { Bundle, CaseResult } from './results.ts'
+import { select } from './selection.ts'
 import { loadSelftests } from './selftests.ts'
 import { planAll, Sessions } from './sessions.ts'
-import { belied, complained, harmed, heldIn, unlooked, untold } from './whole-run.ts'
+import { belied, complained, failuresOfTheRun, heldIn } from './whole-run.ts'
 
 export interface RunOptions {
   /** Names of selftests, ids, or beginnings of ids up to a slash; `*` stands for anything. Empty: all. */
@@ -95,20 +95,6 @@ const skipped = ({ id, selftest, name, test, abi, components, reason }: SkippedC
   repro: null,
 })
 
-/** The selected cases. @throws RangeError for a pattern that selects none, naming what there is */
-const select = <T extends { readonly id: string }>(
-  cases: readonly T[],
-  patterns: readonly string[],
-  names: readonly string[],
-): T[] => {
-  const matchers = patterns.map(matcher)
-  matchers.forEach((matches, i) => {
-    if (!cases.some(({ id }) => matches(id)))
-      throw outOfRange('name', patterns[i], `which selects no case: the selftests are ${names.join(' ')}`)
-  })
-  return patterns.length === 0 ? [...cases] : cases.filter(({ id }) => matchers.some(matches => matches(id)))
-}
-
 const requirable = generations.filter(({ harm }) => harm === undefined).map(({ id }) => id)
 
 const checkRequire = (id: GenerationId | null): Generation | null => {
@@ -155,9 +141,8 @@ export const runSelftests = async (options: RunOptions): Promise<Bundle> => {
       abortIfAsked(options.signal)
       add('reason' in one ? skipped(one) : runCase(sessions.get(one.permissions) as Probe, one, judging))
     }
-    untold(require, cases).forEach(add)
-    if (options.select.length === 0) unlooked(judging.demands.held, cases).forEach(add)
-    if (found.evidence.length > 0) harmed(found.generation, cases).forEach(add)
+    const { held } = judging.demands
+    failuresOfTheRun({ found, require, held, all: options.select.length === 0 }, cases).forEach(add)
     const host = describeHost(cpu, plain)
     // A process that ends has its state taken down: what the kernel says of that belongs to the run.
     await sessions.close()

@@ -1,7 +1,10 @@
 /** What a run fails for as a whole, whatever its cases say one by one. */
+import type { Deviation } from '../contract/deviation.ts'
+import type { Evidence, Fingerprint } from '../contract/fingerprint.ts'
 import type { Generation } from '../contract/generations.ts'
 import { type RuleId, ruleOf } from '../contract/rules.ts'
-import { tellingRules } from '../contract/verdict.ts'
+import { treatmentText } from '../contract/treatment.ts'
+import { isIn, judge, tellingRules } from '../contract/verdict.ts'
 import type { Failure } from './complaints.ts'
 import type { Bundle, CaseResult, KernelResult } from './results.ts'
 
@@ -31,8 +34,43 @@ const failureOf = (
 const executedRules = (cases: readonly CaseResult[]): ReadonlySet<RuleId> =>
   new Set(cases.filter(({ verdict }) => verdict !== 'skip').flatMap(({ rules }) => rules))
 
+/** A failure of the run for what a telling frame met with. */
+const failureAt = (selftest: string, { rule, observed, seen }: Evidence, reason: string): CaseResult => ({
+  ...failureOf(selftest, rule, reason, treatmentText[ruleOf(rule).holds], seen ?? treatmentText[observed]),
+  rules: [rule],
+})
+
+/** What no generation does, or what breaks a rule that every good kernel keeps; the rest is a kernel between two. */
+const isFault = ({ rule, kind }: Deviation): boolean =>
+  kind === 'otherwise' || (kind === 'behind' && ruleOf(rule).status === 'established')
+
+/**
+ * What the telling frames fail a run for, whatever was selected: behaviour of no generation, and each rule of the
+ * generation that was demanded. Where a case has failed for a rule, that is enough.
+ */
+const deviating = (
+  { generation, evidence }: Fingerprint,
+  require: Generation | null,
+  cases: readonly CaseResult[],
+): CaseResult[] => {
+  const failed = new Set(cases.filter(({ verdict }) => verdict === 'fail').flatMap(({ rules }) => rules))
+  const reasonOf = ({ rule, observed }: Evidence, wanted: Generation | null): string | null => {
+    const { verdict, reason } = judge(rule, observed, generation, { require: wanted, held: new Set() })
+    return verdict === 'fail' ? reason : null
+  }
+  return evidence
+    .filter(({ rule }) => !failed.has(rule))
+    .flatMap(one => {
+      const fault = one.deviation !== null && isFault(one.deviation) ? reasonOf(one, null) : null
+      if (fault !== null) return [failureAt('kernel', one, fault)]
+      if (require === null || !isIn(require, ruleOf(one.rule))) return []
+      const lacking = reasonOf(one, require)
+      return lacking === null ? [] : [failureAt('require', one, lacking)]
+    })
+}
+
 /** `--require` where no case that was run could tell the generation from others is no success. */
-export const untold = (require: Generation | null, cases: readonly CaseResult[]): CaseResult[] => {
+const untold = (require: Generation | null, cases: readonly CaseResult[]): CaseResult[] => {
   if (require === null) return []
   const telling = tellingRules(require)
   if ([...executedRules(cases)].some(rule => telling.has(rule))) return []
@@ -41,7 +79,7 @@ export const untold = (require: Generation | null, cases: readonly CaseResult[])
 }
 
 /** Nor is a whole run that could not look at a rule which held in the baseline. */
-export const unlooked = (held: ReadonlySet<RuleId>, cases: readonly CaseResult[]): CaseResult[] => {
+const unlooked = (held: ReadonlySet<RuleId>, cases: readonly CaseResult[]): CaseResult[] => {
   const executed = executedRules(cases)
   return [...held]
     .filter(rule => !executed.has(rule))
@@ -56,7 +94,7 @@ export const unlooked = (held: ReadonlySet<RuleId>, cases: readonly CaseResult[]
 }
 
 /** A kernel that harms never passes, whatever was selected. */
-export const harmed = ({ id, harm }: Generation, cases: readonly CaseResult[]): CaseResult[] =>
+const harmed = ({ id, harm }: Generation, cases: readonly CaseResult[]): CaseResult[] =>
   harm === undefined || cases.some(({ verdict }) => verdict === 'fail')
     ? []
     : [failureOf('kernel', id, harm, 'a kernel that loses nothing silently')]
@@ -64,6 +102,32 @@ export const harmed = ({ id, harm }: Generation, cases: readonly CaseResult[]): 
 /** Nor does one that complains itself. */
 export const complained = (failures: readonly Failure[]): CaseResult[] =>
   failures.map(({ name, reason, quote, expected }) => failureOf('kernel', name, reason, expected, quote))
+
+/** What a run is judged by as a whole. */
+export interface WholeRun {
+  readonly found: Fingerprint
+  readonly require: Generation | null
+  /** The rules that held in the baseline. */
+  readonly held: ReadonlySet<RuleId>
+  /** Whether no case was left out by name. */
+  readonly all: boolean
+}
+
+/** All that the kernel's behaviour fails a run for beyond its cases. */
+export const failuresOfTheRun = (
+  { found, require, held, all }: WholeRun,
+  cases: readonly CaseResult[],
+): CaseResult[] => {
+  const failures = [
+    ...deviating(found, require, cases),
+    ...untold(require, cases),
+    ...(all ? unlooked(held, cases) : []),
+  ]
+  return [
+    ...failures,
+    ...(found.evidence.length > 0 ? harmed(found.generation, [...cases, ...failures]) : []),
+  ]
+}
 
 /** The rules that held in a baseline. */
 export const heldIn = (baseline: Bundle | null): Set<RuleId> => {

@@ -1,5 +1,6 @@
 /** The bundle's format as a zod schema; docs/bundle.schema.json is made of it. Loaded only where a bundle is read. */
 import { z } from 'zod'
+import type { DeviationKind } from '../contract/deviation.ts'
 import { type GenerationId, generations } from '../contract/generations.ts'
 import { type RuleId, rules } from '../contract/rules.ts'
 import { abis } from '../frame/abi.ts'
@@ -23,6 +24,7 @@ const mask = z
   .describe('64 bits')
 const taint = z.int().min(0).nullable()
 const rule = oneOf<RuleId>(rules.map(({ id }) => id))
+const generation = oneOf<GenerationId>(generations.map(({ id }) => id))
 
 const tool = z.object({ name: z.literal('sigframe'), version: name.describe('Of the tool that wrote this.') })
 
@@ -58,6 +60,13 @@ const evidence = z.object({
   rule,
   observed: name.describe('What the kernel did with the frame that tells of this rule.'),
   asGeneration: z.boolean().describe('Whether kernels of the generation do so.'),
+  deviation: oneOf<DeviationKind>(['ahead', 'behind', 'otherwise'])
+    .nullable()
+    .default(null)
+    .describe(
+      'Where they do not: as a later good generation, as another, or as none; absent from before it was said.',
+    ),
+  as: z.array(generation).max(64).default([]).describe('The generations that do so, where its own does not.'),
 })
 
 const log = z
@@ -78,11 +87,17 @@ const kernel = z
   .object({
     release: name.describe('uname -r'),
     version: name.describe('uname -v'),
-    generation: oneOf<GenerationId>(generations.map(({ id }) => id))
+    generation: generation
       .nullable()
       .describe('Told by what the kernel does; null where no frame of the host could tell.'),
+    headline: text
+      .default('')
+      .describe('What the kernel is, in one line; empty where not told, absent from before it was said.'),
     evidence: z.array(evidence).max(1000),
-    deviations: z.array(text).max(1000).describe('Where it does otherwise than its generation.'),
+    deviations: z
+      .array(text)
+      .max(1000)
+      .describe('Where it does otherwise than its generation: a line for each rule.'),
     taintBefore: taint.describe('/proc/sys/kernel/tainted; null where it cannot be read.'),
     taintAfter: taint,
     taintReason: text

@@ -47,6 +47,15 @@ const otherLines = ({ host, layout }: Info, style: Style): string[] => {
     })
 }
 
+/** Whose behaviour it is instead. */
+const unlike = (
+  { deviation, as }: KernelResult['evidence'][number],
+  generation: NonNullable<KernelResult['generation']>,
+): string => {
+  if (deviation === 'otherwise') return 'as no known generation'
+  return as.length === 0 ? `unlike ${generation}` : `as ${as.join(' and ')}`
+}
+
 const evidenceLines = ({ kernel }: Info, style: Style): string[] => {
   if (kernel === null || kernel.generation === null) return []
   const { evidence, generation } = kernel
@@ -54,10 +63,13 @@ const evidenceLines = ({ kernel }: Info, style: Style): string[] => {
   const width = Math.max(0, ...evidence.map(({ rule }) => widthOf(rule)))
   return [
     colors.bold(`Told as ${generation} by what the kernel did with ${evidence.length} frames`),
-    ...evidence.map(({ rule, observed, asGeneration }) => {
+    ...evidence.map(one => {
+      const { rule, observed, asGeneration } = one
       const [short = ''] = (treatmentText[observed as Observed] ?? oneLine(observed)).split(':')
       const line = `  ${padEnd(rule, width)}  ${short}`
-      return asGeneration ? cut(line, columns) : colors.yellow(cut(`${line}, unlike ${generation}`, columns))
+      return asGeneration
+        ? cut(line, columns)
+        : colors.yellow(cut(`${line}, ${unlike(one, generation)}`, columns))
     }),
   ]
 }

@@ -46,6 +46,7 @@ const kernelKeys: KeysOf<KernelResult> = {
   release: true,
   version: true,
   generation: true,
+  headline: true,
   evidence: true,
   deviations: true,
   taintBefore: true,
@@ -60,6 +61,8 @@ const evidenceKeys: KeysOf<KernelResult['evidence'][number]> = {
   rule: true,
   observed: true,
   asGeneration: true,
+  deviation: true,
+  as: true,
 }
 
 const caseKeys: KeysOf<CaseResult> = {

@@ -12,7 +12,7 @@ import {
 } from '../harness/results.ts'
 import { firstLines, logText, taintText } from './kernel-watch.ts'
 import { oneLine, plural } from './text.ts'
-import { bySelftest, fit, isFailure, repeatCommand } from './verdicts.ts'
+import { bySelftest, fit, headline, isFailure, repeatCommand } from './verdicts.ts'
 
 const version = 'KTAP version 1'
 const indent = '  '
@@ -95,7 +95,7 @@ const about = ({ tool, host, kernel, warnings }: Bundle): string[] => [
     ? []
     : [
         diagnostic('kernel', `${kernel.release} ${kernel.version}`),
-        diagnostic('generation', `${kernel.generation ?? 'not told'}; ${fit(kernel)}`),
+        diagnostic('generation', `${headline(kernel)}; ${fit(kernel)}`),
         ...kernel.deviations.map(text => diagnostic('deviation', text)),
         ...watching(kernel),
         ...(kernel.generation === null ? [] : harm(kernel.generation)),

@@ -13,7 +13,7 @@ import { logLines, watchNotes } from './pretty-log.ts'
 import { noteLines } from './pretty-notes.ts'
 import { labelled, type Style, verdictPaint } from './style.ts'
 import { cut, oneLine, padEnd, padStart, plural, seconds, widthOf } from './text.ts'
-import { bySelftest, fit, isFailure, type RunVerdict, runVerdict } from './verdicts.ts'
+import { bySelftest, fit, headline, isFailure, type RunVerdict, runVerdict } from './verdicts.ts'
 
 const heading = 'Selftest'
 const gap = '  '
@@ -56,6 +56,13 @@ export const hostLines = (host: HostResult, style: Style): string[] => {
   return [...labelled('Host    ', cpuOf(host), style), ...labelled('        ', frames, style)]
 }
 
+/** What the kernel is, where that is not its generation to the letter. */
+const unfitLines = (kernel: KernelResult, { colors, ...rest }: Style): string[] => {
+  if (kernel.generation === null || headline(kernel) === kernel.generation) return []
+  const unknown = kernel.evidence.some(({ deviation }) => deviation === 'otherwise')
+  return labelled('        ', headline(kernel), { colors, ...rest }, unknown ? colors.red : colors.yellow)
+}
+
 /** The lines on the kernel: release, generation, how well it fits. */
 export const kernelLines = (kernel: KernelResult | null, style: Style): string[] => {
   if (kernel === null) return labelled('Kernel  ', 'not told: no frame of this host could tell', style)
@@ -65,6 +72,7 @@ export const kernelLines = (kernel: KernelResult | null, style: Style): string[]
   const more = (text: string, paint?: Style['colors']['red']) => labelled('        ', text, style, paint)
   return [
     ...labelled('Kernel  ', oneLine(`Linux ${release} ${version}`), style),
+    ...unfitLines(kernel, style),
     ...(generation === null ? [] : more(`${generation}: ${generationOf(generation).summary}`, colors.cyan)),
     ...more(fit(kernel), clean ? undefined : colors.yellow),
     ...deviations.flatMap(text => more(`deviates in ${oneLine(text)}`, colors.yellow)),

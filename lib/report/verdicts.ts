@@ -6,6 +6,7 @@ import {
   exitCodeOf,
   exitCodes,
   isOfTheRun,
+  type KernelResult,
   type Verdict,
 } from '../harness/results.ts'
 import { oneLine, shellQuoted } from './text.ts'
@@ -45,6 +46,13 @@ const words: ReadonlyMap<number, RunVerdict> = new Map([
 /** The run in one word: the same that its exit code says. */
 export const runVerdict = ({ cases }: Pick<Bundle, 'cases'>): RunVerdict =>
   words.get(exitCodeOf(cases)) ?? 'BROKEN'
+
+/** What a kernel is, in one line; from its generation where a bundle is older than the line. */
+export const headline = ({
+  generation,
+  headline: line,
+}: Pick<KernelResult, 'generation' | 'headline'>): string =>
+  generation === null ? 'not told' : oneLine(line) || generation
 
 /** `an older kernel's` fit in a few words: how many of the telling frames did as the generation does. */
 export const fit = (kernel: {

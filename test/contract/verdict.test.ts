@@ -1,11 +1,8 @@
 import { describe, expect, test } from 'vitest'
-import { fingerprint, tellingFrames } from '../../lib/contract/fingerprint.ts'
 import { behaviour, type GenerationId, generationOf, generations } from '../../lib/contract/generations.ts'
 import { type RuleId, ruleOf, rules } from '../../lib/contract/rules.ts'
 import type { Observed } from '../../lib/contract/treatment.ts'
 import { type Demands, judge, tellingRules } from '../../lib/contract/verdict.ts'
-import { knownLayouts } from '../../lib/xstate/known-layouts.ts'
-import { createLayout } from '../../lib/xstate/layout.ts'
 
 const none: Demands = { require: null, held: new Set<RuleId>() }
 const verdictOn = (rule: RuleId, observed: Observed, generation: GenerationId, demands = none) =>
@@ -166,44 +163,6 @@ describe('a rule that a version brought, not a generation', () => {
       verdict: 'fail',
       reason: expect.stringContaining('no kernel generation does this'),
     })
-  })
-})
-
-describe('fingerprint', () => {
-  // What the fixed frames of a run can tell, and no rule more.
-  const telling = tellingFrames(createLayout(knownLayouts.zen4)).map(({ rule }) => rule)
-  const evidenceOf = (id: GenerationId) =>
-    telling.map(rule => ({ rule, observed: behaviour(generationOf(id), rule) as Observed }))
-
-  test.each(generations.map(({ id }) => id))('a %s kernel is told as one, without deviations', id => {
-    const { generation, deviations } = fingerprint(evidenceOf(id))
-    expect(generation.id).toBe(id)
-    expect(deviations).toEqual([])
-  })
-
-  const withOne = (id: GenerationId, rule: RuleId, observed: Observed) =>
-    evidenceOf(id).map(e => (e.rule === rule ? { ...e, observed } : e))
-
-  test('one rule off is a deviation that names it', () => {
-    const { generation, deviations } = fingerprint(withOne('regressed', 'shrunk-frame-restores', 'restored'))
-    expect(generation.id).toBe('regressed')
-    expect(deviations).toHaveLength(1)
-    expect(deviations[0]).toContain('shrunk-frame-restores')
-  })
-
-  test('half of the portable series is classic, and ahead of it', () => {
-    const half = fingerprint(withOne('portable', 'extended-size-has-room-for-magic2', 'restored'))
-    expect(half.generation.id).toBe('classic')
-    expect(half.deviations).toEqual([expect.stringContaining('too-small-is-rejected')])
-  })
-
-  test('no evidence, and ties, are the oldest', () => {
-    expect(fingerprint([]).generation.id).toBe('classic')
-  })
-
-  test('what no generation does deviates from all', () => {
-    const { deviations } = fingerprint([{ rule: 'shrunk-frame-restores', observed: 'unexplained' }])
-    expect(deviations).toHaveLength(1)
   })
 })
 

@@ -1,6 +1,7 @@
 /** Runs on the kernel that is there: what it finds is its business, how it is reported is ours. */
 import { beforeAll, describe, expect, test } from 'vitest'
-import { generationOf } from '../../lib/contract/generations.ts'
+import { behaviour, generationOf } from '../../lib/contract/generations.ts'
+import { ruleOf } from '../../lib/contract/rules.ts'
 import { abis } from '../../lib/frame/abi.ts'
 import { type KernelSources, type LogSource, runningKernel } from '../../lib/harness/kernel-log.ts'
 import { listSelftests } from '../../lib/harness/listing.ts'
@@ -100,8 +101,13 @@ describe.skipIf(problem !== undefined)(`on this kernel${problem === undefined ? 
     if (bundle.kernel?.generation == null) return context.skip('no frame of this host can tell')
     expect(generationOf(bundle.kernel.generation).id).toBe(bundle.kernel.generation)
     expect(bundle.kernel.evidence.length).toBeGreaterThan(0)
+    const { headline, deviations, evidence } = bundle.kernel
+    expect(headline).toContain(bundle.kernel.generation)
+    expect(evidence.filter(({ deviation }) => deviation !== null)).toHaveLength(deviations.length)
+    for (const { asGeneration, deviation } of evidence) expect(deviation === null).toBe(asGeneration)
     const { kernel, layout, host } = await observeHost()
     expect(kernel?.generation).toBe(bundle.kernel.generation)
+    expect(kernel?.headline).toBe(headline)
     expect(host.userSize).toBe(layout.size)
   })
 
@@ -118,6 +124,20 @@ describe.skipIf(problem !== undefined)(`on this kernel${problem === undefined ? 
     expect(last?.verdict).toBe('fail')
     expect(last?.reason).toContain('no case that was run could tell portable')
     expect(exitCodeOf(one.cases)).not.toBe(0)
+  })
+
+  test('--require fails for what the telling frames met with, though no selected case ran into it', async context => {
+    if (bundle.kernel?.generation == null) return context.skip('no frame of this host can tell')
+    const larger = generationOf('larger')
+    const lacking = bundle.kernel.evidence
+      .filter(
+        ({ rule, observed }) =>
+          behaviour(larger, rule) === ruleOf(rule).holds && observed !== behaviour(larger, rule),
+      )
+      .map(({ rule }) => `require/${rule}/x86_64/all`)
+    const one = await runSelftests({ ...plain, select: ['untouched_frame'], require: 'larger' })
+    const failing = one.cases.filter(({ verdict }) => verdict === 'fail').map(({ id }) => id)
+    expect(failing).toEqual([...lacking, 'require/larger/x86_64/all'])
   })
 
   test('--require portable fails just where the rules do not hold', async context => {

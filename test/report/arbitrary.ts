@@ -54,9 +54,17 @@ export const anyKernelResult: fc.Arbitrary<KernelResult> = fc.record({
   release: anyJsonText(),
   version: anyJsonText(),
   generation: anyGeneration,
-  evidence: fc.array(fc.record({ rule: anyRule, observed: anyJsonText(), asGeneration: fc.boolean() }), {
-    maxLength: 4,
-  }),
+  headline: anyJsonText(),
+  evidence: fc.array(
+    fc.record({
+      rule: anyRule,
+      observed: anyJsonText(),
+      asGeneration: fc.boolean(),
+      deviation: fc.option(fc.constantFrom('ahead' as const, 'behind' as const, 'otherwise' as const)),
+      as: fc.array(anyGeneration, { maxLength: 4 }),
+    }),
+    { maxLength: 4 },
+  ),
   deviations: fc.array(anyJsonText(), { maxLength: 3 }),
   taintBefore: anyTaint,
   taintAfter: anyTaint,

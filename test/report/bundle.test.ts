@@ -10,7 +10,7 @@ import { deepest, largestBundle, longestCases } from '../../lib/report/bundle-li
 import { bundleJsonSchema } from '../../lib/report/bundle-schema.ts'
 import { bundleJson } from '../../lib/report/json.ts'
 import { anyBundle } from './arbitrary.ts'
-import { bundle, everyVerdict, kernel, log, result, xfail } from './stub.ts'
+import { bundle, everyVerdict, evidence, kernel, log, result, xfail } from './stub.ts'
 
 const schemaFile = join(import.meta.dirname, '../../docs/bundle.schema.json')
 
@@ -32,6 +32,11 @@ const full: Bundle = bundle(
   ],
   {
     kernel: kernel('regressed', {
+      headline: 'regressed, ahead in 1 rule: too-small-is-rejected',
+      evidence: [
+        evidence('too-small-is-rejected', 'rejected', 'ahead', ['portable', 'larger']),
+        evidence('shrunk-frame-restores', 'fx-only'),
+      ],
       deviations: ['one'],
       taintBefore: null,
       taintReason: 'not there',
@@ -105,6 +110,24 @@ describe('what was written is read again', () => {
     expect(await parseBundle(JSON.stringify(old), 'x')).toEqual(expected)
   })
 
+  test('a bundle from before deviations were told apart: its lines are kept, the rest is not known', async () => {
+    const old = JSON.parse(bundleJson(full))
+    delete old.kernel.headline
+    for (const one of old.kernel.evidence) {
+      delete one.deviation
+      delete one.as
+    }
+    const line =
+      'too-small-is-rejected: rejected with SIGSEGV, where classic kernels have it restored by XRSTOR'
+    old.kernel.deviations = [line]
+    const { kernel: read } = await parseBundle(JSON.stringify(old), 'x')
+    expect(read).toMatchObject({ headline: '', deviations: [line] })
+    expect(read?.evidence).toEqual([
+      { ...full.kernel?.evidence[0], deviation: null, as: [] },
+      full.kernel?.evidence[1],
+    ])
+  })
+
   test('a bundle from before a case could be of another ABI', async () => {
     const old = JSON.parse(bundleJson(full))
     const { repro } = old.cases.at(-1)
@@ -166,6 +189,18 @@ describe('what is wrong is named: file, field, value, limit', () => {
       'next',
     ],
     ['kernel.taintAfter must be a number, not "0"', ['kernel', 'taintAfter'], '0'],
+    ['kernel.headline must be a string, not null', ['kernel', 'headline'], null],
+    [
+      'kernel.evidence[0].deviation is "forth", must be one of ahead behind otherwise',
+      ['kernel', 'evidence', 0, 'deviation'],
+      'forth',
+    ],
+    [
+      'kernel.evidence[0].as[1] is "next", must be one of classic regressed portable larger',
+      ['kernel', 'evidence', 0, 'as', 1],
+      'next',
+    ],
+    ['kernel.deviations[0] must be a string, not an object', ['kernel', 'deviations', 0], {}],
     ['kernel.log.watched is missing', ['kernel', 'log', 'watched'], undefined],
     ['kernel.log must be an object, not "quiet"', ['kernel', 'log'], 'quiet'],
     [

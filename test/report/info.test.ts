@@ -4,7 +4,7 @@ import { type Info, infoJson, infoText } from '../../lib/report/info.ts'
 import { widthOf } from '../../lib/report/text.ts'
 import { type KnownLayoutName, knownLayouts } from '../../lib/xstate/known-layouts.ts'
 import { createLayout } from '../../lib/xstate/layout.ts'
-import { host, kernel, log } from './stub.ts'
+import { evidence, host, kernel, log } from './stub.ts'
 
 const style = { columns: 80, colors: picocolors.createColors(false) }
 
@@ -47,16 +47,18 @@ Kernel  `)
 })
 
 test('how the generation was told', () => {
-  const evidence = [
-    { rule: 'too-small-is-rejected' as const, observed: 'rejected', asGeneration: false },
-    { rule: 'shrunk-frame-restores' as const, observed: 'fx-only', asGeneration: true },
-    { rule: 'larger-frame-restores' as const, observed: 'no word\nof ours', asGeneration: false },
+  const seen = [
+    evidence('too-small-is-rejected', 'rejected', 'ahead', ['portable', 'larger']),
+    evidence('shrunk-frame-restores', 'fx-only'),
+    evidence('larger-frame-restores', 'no word\nof ours', 'otherwise'),
+    { ...evidence('size-below-576-is-fx-only', 'fx-only'), asGeneration: false },
   ]
-  const text = infoText(infoOf('zen4', { kernel: kernel('regressed', { evidence }) }), style)
-  expect(text.split('\n\n').at(-1)).toBe(`Told as regressed by what the kernel did with 3 frames
-  too-small-is-rejected  rejected with SIGSEGV, unlike regressed
-  shrunk-frame-restores  FX-only
-  larger-frame-restores  no word of ours, unlike regressed
+  const text = infoText(infoOf('zen4', { kernel: kernel('regressed', { evidence: seen }) }), style)
+  expect(text.split('\n\n').at(-1)).toBe(`Told as regressed by what the kernel did with 4 frames
+  too-small-is-rejected      rejected with SIGSEGV, as portable and larger
+  shrunk-frame-restores      FX-only
+  larger-frame-restores      no word of ours, as no known generation
+  size-below-576-is-fx-only  FX-only, unlike regressed
 `)
 })
 

@@ -6,7 +6,7 @@ import { countVerdicts, type Repro } from '../../lib/harness/results.ts'
 import { ktap, ktapSkippedWhole } from '../../lib/report/ktap.ts'
 import { anyBundle, anyText } from './arbitrary.ts'
 import { type KtapTest, parseKtap } from './ktap-parser.ts'
-import { bundle, everyVerdict, hostileTexts, kernel, log, result, xfail } from './stub.ts'
+import { bundle, everyVerdict, evidence, hostileTexts, kernel, log, result, xfail } from './stub.ts'
 
 const linesOf = (text: string): string[] => text.trimEnd().split('\n')
 const caseLine = (text: string): string => linesOf(text).find(line => /^ {2}(not )?ok/.test(line)) ?? ''
@@ -125,6 +125,28 @@ test('what must not be overlooked stands at the top', () => {
   expect(text).toContain('\n# WARNING: look here\n')
 })
 
+describe('what the kernel is', () => {
+  const lineOf = (changes: Parameters<typeof kernel>[1]): string =>
+    linesOf(ktap(bundle([result()], { kernel: kernel('portable', changes) }))).find(line =>
+      line.startsWith('# generation: '),
+    ) ?? ''
+
+  test('in one line, however it deviates', () => {
+    const headline = 'as portable, except that a frame\n# is accepted'
+    const seen = [evidence('too-small-is-rejected', 'restored', 'behind', ['classic'])]
+    expect(lineOf({ headline, evidence: seen })).toBe(
+      '# generation: as portable, except that a frame # is accepted; NO clean fit: 0 of 1 telling frames did as portable kernels do',
+    )
+  })
+
+  test('of an old bundle, and where no frame could tell', () => {
+    expect(lineOf({ headline: '' })).toMatch(/^# generation: portable; a clean fit/)
+    expect(lineOf({ headline: '', evidence: [], generation: null })).toBe(
+      '# generation: not told; no frame of this host could tell',
+    )
+  })
+})
+
 describe('the kernel’s own complaints', () => {
   const textOf = (changes: Parameters<typeof kernel>[1]): string =>
     ktap(bundle([result()], { kernel: kernel('classic', changes) }))
@@ -193,7 +215,7 @@ describe('hostile texts', () => {
     const watching = { taintReason: text, log: log({ watched: false, reason: text, lines: [text] }) }
     const changes = {
       warnings: [text],
-      kernel: kernel('classic', { release: text, deviations: [text], ...watching }),
+      kernel: kernel('classic', { release: text, headline: text, deviations: [text], ...watching }),
     }
     const { tests } = parseKtap(ktap(bundle(all, changes)))
     expect(tests).toHaveLength(1)

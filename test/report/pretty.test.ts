@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { pretty } from '../../lib/report/pretty.ts'
 import { widthOf } from '../../lib/report/text.ts'
 import { anyBundle } from './arbitrary.ts'
-import { bundle, everyVerdict, host, hostileTexts, kernel, log, result, xfail } from './stub.ts'
+import { bundle, everyVerdict, evidence, host, hostileTexts, kernel, log, result, xfail } from './stub.ts'
 
 const style = (columns = 80, color = false) => ({ columns, colors: picocolors.createColors(color) })
 const plain = (drawn: ReturnType<typeof bundle>, columns = 80): string => pretty(drawn, style(columns))
@@ -244,13 +244,41 @@ describe('the kernel', () => {
   })
 
   test('that fits no generation cleanly says where', () => {
-    const evidence = [{ rule: 'too-small-is-rejected' as const, observed: 'rejected', asGeneration: false }]
     const changes = {
-      kernel: kernel('classic', { evidence, deviations: ['too-small-is-rejected: rejected'] }),
+      headline: 'classic, ahead in 1 rule: too-small-is-rejected',
+      evidence: [evidence('too-small-is-rejected', 'rejected', 'ahead', ['portable', 'larger'])],
+      deviations: ['too-small-is-rejected: as classic, except that it is already rejected'],
     }
-    const text = plain(bundle([result()], changes))
-    expect(text).toContain('NO clean fit: 0 of 1 telling frames did as classic kernels do')
-    expect(text).toContain('deviates in too-small-is-rejected: rejected')
+    expect(plain(bundle([result()], { kernel: kernel('classic', changes) }))).toContain(`Debian 6.12.43-1
+        classic, ahead in 1 rule: too-small-is-rejected
+        classic: believes the frame’s xstate_size, does not ask whether it is
+        large enough
+        NO clean fit: 0 of 1 telling frames did as classic kernels do
+        deviates in too-small-is-rejected: as classic, except that it is already
+        rejected
+`)
+  })
+
+  test('that is of no known generation is said in red, one that is ahead in yellow', () => {
+    const lineOf = (deviation: 'ahead' | 'behind' | 'otherwise'): string => {
+      const changes = {
+        headline: 'what it is',
+        evidence: [evidence('too-small-is-rejected', 'init', deviation)],
+      }
+      const text = pretty(bundle([result()], { kernel: kernel('classic', changes) }), style(80, true))
+      return text.split('\n').find(line => line.includes('what it is')) ?? ''
+    }
+    const { red, yellow } = picocolors.createColors(true)
+    expect(lineOf('otherwise')).toBe(`        ${red('what it is')}`)
+    expect(lineOf('ahead')).toBe(`        ${yellow('what it is')}`)
+    expect(lineOf('behind')).toBe(lineOf('ahead'))
+  })
+
+  test('of a bundle from before there was a headline', () => {
+    const [now, before] = ['classic', ''].map(headline =>
+      plain(bundle([result()], { kernel: kernel('classic', { headline }) })),
+    )
+    expect(before).toBe(now)
   })
 
   test('that no frame could tell', () => {
@@ -340,6 +368,7 @@ describe('width', () => {
     ])
     const changes = {
       kernel: kernel('regressed', {
+        headline: 'y '.repeat(200),
         deviations: ['z '.repeat(200)],
         taintReason: 'u '.repeat(200),
         log: log({ watched: false, reason: 'v '.repeat(200), lines: Array(20).fill('w'.repeat(200)) }),

@@ -1,5 +1,6 @@
 /** Bundles for tests of reports: as small as may be, any field replaced. */
 import type { GenerationId } from '../../lib/contract/generations.ts'
+import type { RuleId } from '../../lib/contract/rules.ts'
 import type {
   Bundle,
   CaseResult,
@@ -36,6 +37,16 @@ export const log = (changes: Partial<LogResult> = {}): LogResult => ({
   ...changes,
 })
 
+type Evidence = KernelResult['evidence'][number]
+
+/** What was seen of a rule; with `deviation` it is not as the kernel's generation. */
+export const evidence = (
+  rule: RuleId,
+  observed: string,
+  deviation: Evidence['deviation'] = null,
+  as: Evidence['as'] = [],
+): Evidence => ({ rule, observed, asGeneration: deviation === null, deviation, as })
+
 export const kernel = (
   generation: GenerationId = 'classic',
   changes: Partial<KernelResult> = {},
@@ -43,10 +54,8 @@ export const kernel = (
   release: '6.12.43-cloud-amd64',
   version: '#1 SMP PREEMPT_DYNAMIC Debian 6.12.43-1',
   generation,
-  evidence: [
-    { rule: 'too-small-is-rejected', observed: 'restored', asGeneration: true },
-    { rule: 'shrunk-frame-restores', observed: 'restored', asGeneration: true },
-  ],
+  headline: generation,
+  evidence: [evidence('too-small-is-rejected', 'restored'), evidence('shrunk-frame-restores', 'restored')],
   deviations: [],
   taintBefore: 0,
   taintAfter: 0,

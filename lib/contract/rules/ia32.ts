@@ -45,6 +45,7 @@ export const ia32Rules = [
       'Components that XSTATE_BV leaves out are not read: a frame may end before them, whatever it claims.',
     status: 'established',
     holds: 'restored',
+    situation: 'a 32-bit frame that ends before components that its XSTATE_BV leaves out',
     under: ({ magic2At, tooSmall }) =>
       magic2At === 'user_size' || tooSmall === 'rejected' ? 'rejected' : 'restored',
     commit: 'arch/x86/kernel/fpu/xstate.c, copy_uabi_to_xstate',
