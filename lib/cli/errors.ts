@@ -14,6 +14,7 @@ const isUnavailable = (error: unknown): error is Error =>
 const usageErrors: ReadonlySet<string> = new Set([
   'UsageError',
   'BundleError',
+  'ProbeFileError',
   'CommanderError',
   'InvalidArgumentError',
 ])
