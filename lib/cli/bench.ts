@@ -1,5 +1,6 @@
 /** `sigframe bench`: how fast the engine is on this host. */
-import { type Command, InvalidArgumentError } from 'commander'
+import type { Command } from 'commander'
+import { numberIn } from './numbers.ts'
 import { createProgress } from './progress.ts'
 import { styleOf } from './terminal.ts'
 
@@ -12,12 +13,6 @@ Examples:
   sigframe bench
   sigframe bench --seconds 30 --json | jq '.lanes[] | {lane, ratio}'
 `
-
-const parseSeconds = (text: string): number => {
-  const seconds = Number(text)
-  if (text.trim() !== '' && seconds >= leastSeconds && seconds <= mostSeconds) return seconds
-  throw new InvalidArgumentError(`It must be a number in ${leastSeconds}..${mostSeconds}.`)
-}
 
 const bench = async (flags: { readonly json?: true; readonly seconds: number }): Promise<void> => {
   const [measuring, { benchJson, benchText }] = await Promise.all([
@@ -44,7 +39,12 @@ export const addBench = (program: Command): void => {
       'Measures how many probes a second the engine runs, and which part that is of the most possible; of 32-bit frames, which part of the pace of 64-bit ones.',
     )
     .option('--json', 'for machines')
-    .option('--seconds <n>', 'for all of it together, roughly', parseSeconds, defaultSeconds)
+    .option(
+      '--seconds <n>',
+      'for all of it together, roughly',
+      numberIn(leastSeconds, mostSeconds, false),
+      defaultSeconds,
+    )
     .addHelpText('after', help)
     .action(bench)
 }

@@ -32,19 +32,32 @@ const because = (error: unknown): string => (error as Error).message.replace(/, 
 
 const existing = (path: string) => statSync(path, { throwIfNoEntry: false })
 
-/** @throws UsageError where no file can be written */
-export const checkTarget = (name: string): Target => {
-  if (name === '') throw new UsageError('--output needs the name of a file')
+/** @throws UsageError where no file can be written; `option` is how it calls what asked for it */
+export const checkTarget = (name: string, option = '--output'): Target => {
+  if (name === '') throw new UsageError(`${option} needs the name of a file`)
   try {
     const found = existing(name)
-    if (found?.isDirectory()) throw new UsageError(`--output ${name} is a folder: name a file in it`)
+    if (found?.isDirectory()) throw new UsageError(`${option} ${name} is a folder: name a file in it`)
     if (found !== undefined && !found.isFile()) return { name, path: name, mode: null, inPlace: true }
     const path = found === undefined ? name : realpathSync(name)
     accessSync(dirname(path), constants.W_OK | constants.X_OK)
     return { name, path, mode: found === undefined ? null : found.mode & 0o7777, inPlace: false }
   } catch (error) {
     if (error instanceof UsageError) throw error
-    throw new UsageError(`--output ${name} cannot be written: ${because(error)}`)
+    throw new UsageError(`${option} ${name} cannot be written: ${because(error)}`)
+  }
+}
+
+/** @throws UsageError where the name is of no folder that files can be written to */
+export const checkFolder = (name: string, option: string): string => {
+  if (name === '') throw new UsageError(`${option} needs the name of a folder`)
+  try {
+    if (existing(name)?.isDirectory() !== true) throw new UsageError(`${option} ${name} is no folder`)
+    accessSync(name, constants.W_OK | constants.X_OK)
+    return name
+  } catch (error) {
+    if (error instanceof UsageError) throw error
+    throw new UsageError(`${option} ${name} cannot be written to: ${because(error)}`)
   }
 }
 

@@ -3,6 +3,7 @@ import { type Command, Option } from 'commander'
 import { type GenerationId, generations } from '../contract/generations.ts'
 import { type Bundle, exitCodeOf } from '../harness/results.ts'
 import type { Style } from '../report/style.ts'
+import { type KnownLayoutName, knownLayouts } from '../xstate/known-layouts.ts'
 import { isSkip, UsageError } from './errors.ts'
 import { checkTarget, type Target, writeWhole } from './output-file.ts'
 import { createProgress } from './progress.ts'
@@ -19,6 +20,8 @@ interface RunFlags {
   readonly long?: true
   readonly require?: GenerationId
   readonly baseline?: string
+  readonly c?: string
+  readonly layout?: KnownLayoutName
 }
 
 /** What a kernel can be asked to be. */
@@ -39,6 +42,7 @@ Examples:
   sigframe run '*/ia32/*' --long
   sigframe run --output before.json
   sigframe run --baseline before.json
+  sigframe run xsave_header --c xsave_header.c --layout zen4
 `
 
 /** The format that was asked for, or that a file's name says. */
@@ -87,6 +91,10 @@ const readBaseline = async (file: string): Promise<Bundle> => {
   return await readBundle(file)
 }
 
+/** What is refused this way is what was asked for. */
+const asUsage = (error: unknown): unknown =>
+  error instanceof RangeError && !error.message.includes('call stack') ? new UsageError(error.message) : error
+
 const runWithProgress = async (names: readonly string[], flags: RunFlags): Promise<Bundle> => {
   const baseline = flags.baseline === undefined ? null : await readBaseline(flags.baseline)
   const { runSelftests } = await import('../harness/run.ts')
@@ -104,13 +112,33 @@ const runWithProgress = async (names: readonly string[], flags: RunFlags): Promi
       },
     })
   } catch (error) {
-    // What the runner refuses this way is what it was asked for.
-    if (error instanceof RangeError && !error.message.includes('call stack'))
-      throw new UsageError(error.message)
-    throw error
+    throw asUsage(error)
   } finally {
     progress.end()
   }
+}
+
+/** What was named as a C program, instead of a run. */
+const writeC = async (names: readonly string[], flags: RunFlags, file: string): Promise<number> => {
+  if (
+    flags.output !== undefined ||
+    flags.format !== undefined ||
+    flags.json === true ||
+    flags.baseline !== undefined
+  )
+    throw new UsageError('--c writes a C program and runs nothing: leave out what is for results')
+  const target = checkTarget(file, '--c')
+  const { cOfSelection } = await import('../reproducer/selection.ts')
+  const { layout, long = false } = flags
+  let text: string
+  try {
+    text = await cOfSelection({ select: names, long, ...(layout === undefined ? {} : { layout }) })
+  } catch (error) {
+    throw asUsage(error)
+  }
+  await writeWhole(target, text)
+  process.stdout.write(`Written: ${target.name}; gcc -O2 compiles it, and it runs by itself.\n`)
+  return 0
 }
 
 /** A machine that cannot be probed has its results too: all is skipped, and why. */
@@ -124,6 +152,8 @@ const printSkipped = async (error: Error, format: Format, target: Target | null)
 
 const run = async (names: readonly string[], flags: RunFlags): Promise<number> => {
   if (flags.list) return await list(names, flags)
+  if (flags.c !== undefined) return await writeC(names, flags, flags.c)
+  if (flags.layout !== undefined) throw new UsageError('--layout is for --c: this host has its own')
   const format = formatFor(flags)
   const target = flags.output === undefined ? null : checkTarget(flags.output)
   let bundle: Bundle
@@ -156,6 +186,10 @@ export const addRun = (program: Command): void => {
       new Option('--require <generation>', 'fail where the kernel lacks a rule of it').choices(requirable),
     )
     .option('--baseline <bundle>', 'fail every rule that held in these results (json) and holds no longer')
+    .option('--c <file>', 'write one selftest, or one case, as a C program instead')
+    .addOption(
+      new Option('--layout <cpu>', 'with --c: for the frames of that CPU').choices(Object.keys(knownLayouts)),
+    )
     .addHelpText('after', help)
     .action(async (names: string[], flags: RunFlags) => {
       process.exitCode = await run(names, flags)

@@ -1,6 +1,8 @@
 /** `sigframe stress`: probes on every CPU, and nothing may be lost. */
-import { type Command, InvalidArgumentError } from 'commander'
+import type { Command } from 'commander'
 import { UsageError } from './errors.ts'
+import { interruptible, written } from './interrupt.ts'
+import { numberIn } from './numbers.ts'
 import { createProgress } from './progress.ts'
 import { styleOf } from './terminal.ts'
 
@@ -35,17 +37,6 @@ interface StressFlags {
   readonly json?: true
 }
 
-const numberIn =
-  (least: number, most: number, isWhole: boolean) =>
-  (text: string): number => {
-    const value = Number(text)
-    const fits = text.trim() !== '' && value >= least && value <= most
-    if (fits && (!isWhole || Number.isInteger(value))) return value
-    throw new InvalidArgumentError(`It must be ${isWhole ? 'an integer' : 'a number'} in ${least}..${most}.`)
-  }
-
-const ending = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
-
 /** What was asked for, of what this process may have. */
 const chooseCpus = async (list: string | undefined): Promise<number[]> => {
   const { allowedCpus, formatCpus, parseCpus } = await import('../stress/cpus.ts')
@@ -61,12 +52,6 @@ const chooseCpus = async (list: string | undefined): Promise<number[]> => {
   return chosen
 }
 
-/** Until it is written: who ends by a signal writes nothing any more. */
-const written = (text: string): Promise<void> =>
-  new Promise(resolve => {
-    process.stdout.write(text, () => resolve())
-  })
-
 const stress = async (flags: StressFlags): Promise<void> => {
   const cpus = await chooseCpus(flags.cpus)
   const [running, { stressExitCode, stressJson, stressText }] = await Promise.all([
@@ -74,34 +59,25 @@ const stress = async (flags: StressFlags): Promise<void> => {
     import('../stress/report.ts'),
   ])
   const progress = createProgress()
-  const stop = new AbortController()
-  let caught: NodeJS.Signals | undefined
-  // The second one ends it at once.
-  const catchOnce = (signal: NodeJS.Signals): void => {
-    caught = signal
-    for (const one of ending) process.removeListener(one, catchOnce)
-    stop.abort()
-  }
-  for (const signal of ending) process.on(signal, catchOnce)
-  try {
-    const result = await running.stress({
-      ...flags,
-      cpus,
-      signal: stop.signal,
-      onProgress: ({ seconds, rounds, lost }) =>
-        progress.show(
-          () =>
-            `${Math.floor(seconds)} s of ${flags.seconds}: ${rounds.toLocaleString('en-US')} probes, ${lost} lost`,
-        ),
-    })
-    progress.end()
-    await written(flags.json ? stressJson(result) : stressText(result, styleOf(process.stdout)))
-    process.exitCode = stressExitCode(result)
-  } finally {
-    progress.end()
-    for (const signal of ending) process.removeListener(signal, catchOnce)
-  }
-  if (caught !== undefined) process.kill(process.pid, caught)
+  await interruptible(async signal => {
+    try {
+      const result = await running.stress({
+        ...flags,
+        cpus,
+        signal,
+        onProgress: ({ seconds, rounds, lost }) =>
+          progress.show(
+            () =>
+              `${Math.floor(seconds)} s of ${flags.seconds}: ${rounds.toLocaleString('en-US')} probes, ${lost} lost`,
+          ),
+      })
+      progress.end()
+      await written(flags.json ? stressJson(result) : stressText(result, styleOf(process.stdout)))
+      process.exitCode = stressExitCode(result)
+    } finally {
+      progress.end()
+    }
+  })
 }
 
 export const addStress = (program: Command): void => {

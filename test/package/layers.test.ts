@@ -8,7 +8,7 @@ const root = join(import.meta.dirname, '..', '..')
 const order = [
   ['lib/cli'],
   ['selftests'],
-  ['lib/harness', 'lib/report', 'lib/vm', 'lib/bench', 'lib/stress'],
+  ['lib/harness', 'lib/fuzz', 'lib/report', 'lib/vm', 'lib/bench', 'lib/stress', 'lib/reproducer'],
   ['lib/contract', 'lib/probe', 'lib/neighbours'],
   ['lib/frame'],
   ['lib/xstate'],

@@ -1,0 +1,108 @@
+/**
+ * What a treatment leaves in the registers, known before anything runs: the frame as sent is what the kernel writes of
+ * the image that was loaded, and the edit. The same semantics as in lib/contract/classify.ts.
+ */
+import type { Treatment } from '../contract/treatment.ts'
+import { isIa32 } from '../frame/abi.ts'
+import { applyPrimitives } from '../frame/apply.ts'
+import { buildFpstate } from '../frame/build.ts'
+import { compileEdit } from '../frame/compile.ts'
+import type { EditLimits, EditOp } from '../frame/edit.ts'
+import { type FrameParts, FrameRecord, restorable } from '../frame/reader.ts'
+import { canonicalComponent } from '../xstate/compare.ts'
+import { imageFrom, initImage, initMxcsr, XsaveImage } from '../xstate/image.ts'
+import { type Layout, legacyFeatures } from '../xstate/layout.ts'
+import type { ExpectedEnd, ExpectedRegisters } from './model.ts'
+
+/** A frame as it is sent, but for its head. */
+export type SentFrame = Pick<FrameParts, 'abi' | 'fsave' | 'fpstate'>
+
+/** The frame that an edit makes of what the kernel writes. @throws as `compileEdit` and `buildFpstate` */
+export const sentFrame = (
+  {
+    abi,
+    load,
+    edit,
+  }: { readonly abi: SentFrame['abi']; readonly load: Uint8Array; readonly edit: readonly EditOp[] },
+  layout: Layout,
+  limits: EditLimits,
+): SentFrame => {
+  const { primitives } = compileEdit(edit, layout, limits, 'edit', abi)
+  const { fsave, fpstate } = buildFpstate(layout, imageFrom(load, layout, 'load'), abi)
+  return {
+    abi,
+    fsave: fsave === null ? null : applyPrimitives(fsave, primitives, 'fsave'),
+    fpstate: applyPrimitives(fpstate, primitives),
+  }
+}
+
+const imageWith = (bytes: Uint8Array, layout: Layout, xstateBv: bigint): XsaveImage => {
+  const image = new XsaveImage(new Uint8Array(layout.size), layout)
+  image.bytes.set(bytes.subarray(0, layout.size))
+  image.xstateBv = xstateBv
+  return image
+}
+
+const sseBit = 2n
+/** x87, SSE and AVX: without any of them a 32-bit return does not look at MXCSR. */
+const mxcsrFeatures = 7n
+
+const mxcsrOf = (sent: FrameRecord, layout: Layout, fxOnly: boolean): readonly number[] | 'any' => {
+  const { abi, sw, xstateBv, xcompBv, mxcsr } = sent
+  if (isIa32(abi) && !fxOnly && (xstateBv & mxcsrFeatures) === 0n) return 'any'
+  const mayBeInit =
+    fxOnly ||
+    (sw.xfeatures & layout.features) !== layout.features ||
+    ((isIa32(abi) || xcompBv !== 0n) && (xstateBv & sseBit) === 0n)
+  return mayBeInit && mxcsr !== initMxcsr ? [mxcsr, initMxcsr] : [mxcsr]
+}
+
+const componentsOf = ({ bytes }: XsaveImage, layout: Layout): ExpectedRegisters['components'] =>
+  layout.components.map(({ name }) => ({ name, bytes: canonicalComponent(bytes, layout, name) }))
+
+const restoredFrom = (parts: SentFrame, layout: Layout, fxOnly: boolean): ExpectedRegisters => {
+  // The head says nothing of the FPU state.
+  const sent = new FrameRecord({ ...parts, head: new Uint8Array(0) }, layout)
+  const xstateBv = fxOnly ? legacyFeatures : sent.xstateBv & sent.sw.xfeatures & layout.features
+  const image = imageWith(restorable(sent), layout, xstateBv)
+  return { components: componentsOf(image, layout), mxcsr: mxcsrOf(sent, layout, fxOnly) }
+}
+
+/** As after `fpu__clear_user_states`: PKRU gets the kernel's default, whatever that is. */
+const cleared = (layout: Layout): ExpectedRegisters => ({
+  components: componentsOf(initImage(layout), layout).map(one =>
+    one.name === 'pkru' ? { name: one.name, bytes: 'any' } : one,
+  ),
+  mxcsr: [initMxcsr],
+})
+
+/**
+ * How a probe ends under a treatment, and with what in the registers.
+ * @param signal the one that an `astray` frame leads to, or null for any
+ * @throws RangeError for `as-stated`, which is no treatment of one frame
+ */
+export const expectedOf = (
+  treatment: Treatment,
+  sent: SentFrame,
+  layout: Layout,
+  signal: 'SIGSEGV' | 'SIGTRAP' | null = null,
+): ExpectedEnd => {
+  switch (treatment) {
+    case 'restored':
+      return { ends: 'returned', ...restoredFrom(sent, layout, false) }
+    case 'fx-only':
+      return { ends: 'returned', ...restoredFrom(sent, layout, true) }
+    case 'astray':
+      return { ends: 'astray', signal, ...restoredFrom(sent, layout, false) }
+    case 'init':
+      return { ends: 'returned', ...cleared(layout) }
+    case 'rejected':
+      return { ends: 'rejected', ...cleared(layout) }
+    case 'killed':
+      return { ends: 'died' }
+    case 'undelivered':
+      return { ends: 'undelivered' }
+    case 'as-stated':
+      throw new RangeError('treatment is as-stated, must be what becomes of one frame')
+  }
+}
