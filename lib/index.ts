@@ -1,10 +1,23 @@
 /** sigframe: a laboratory for live x86 signal frames on Linux. */
+export { type Generation, type GenerationId, generationOf, generations } from './contract/generations.ts'
+export type { Policy } from './contract/policy.ts'
+export { type Differing, differing } from './contract/predict/compare.ts'
+export type { Pages, SentFrame } from './contract/predict/frame.ts'
+export type { HardwareAnswer, HardwareAsk } from './contract/predict/hardware.ts'
+export { type Ended, type Prediction, predict } from './contract/predict/predict.ts'
+export type { Registers } from './contract/predict/registers.ts'
+export { sentFrame } from './contract/predict/sent.ts'
+export type { Task } from './contract/predict/task.ts'
+export { decidedBy, decisionsOf, endText } from './contract/predict/words.ts'
 export { type Abi, abis, type FrameShape, frameShape, type HeadField } from './frame/abi.ts'
 export * from './frame/edit.ts'
 export { type FrameField, frameFields, magic1, magic2 } from './frame/format.ts'
 export { type FsaveField, foldFsave, fsaveFields, readFsave } from './frame/fsave.ts'
 export { LiveFrame, type LiveSwBytes } from './frame/live.ts'
 export { type FrameParts, FrameRecord, restorable, type SwBytes } from './frame/reader.ts'
+export type { Difference } from './fuzz/finding.ts'
+export { type FoundIn, type FuzzOptions, type FuzzResult, fuzz } from './fuzz/fuzz.ts'
+export { askHardware, taskOf } from './harness/task.ts'
 export { NativeUnavailableError, nativeProblem } from './native.ts'
 export type {
   AlternateStack,

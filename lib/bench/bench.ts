@@ -1,7 +1,8 @@
 /** `sigframe bench`: the engine against the plain loop and against itself, on this host, now. */
 import { availableParallelism, release } from 'node:os'
 import { open } from '../probe/session.ts'
-import { lanesOf, type Wanted } from './lanes.ts'
+import type { Wanted } from './lane.ts'
+import { lanesOf } from './lanes.ts'
 import { type Measured, measure } from './measure.ts'
 
 export interface LaneResult extends Measured {

@@ -1,5 +1,5 @@
 /** Measuring a lane against its yardsticks: in turn, many times, and the median of what came out. */
-import type { Lane, Yardstick } from './lanes.ts'
+import type { Lane, Yardstick } from './lane.ts'
 
 /** A lane's pace beside that of a yardstick. */
 export interface Comparison {

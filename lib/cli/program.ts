@@ -4,6 +4,8 @@ import { exitCodes } from '../harness/results.ts'
 import { toolVersion } from '../version.ts'
 import { addBench } from './bench.ts'
 import { errorText, exitCodeFor, UsageError } from './errors.ts'
+import { addExplain } from './explain.ts'
+import { addFuzz } from './fuzz.ts'
 import { addInfo } from './info.ts'
 import { addRun } from './run.ts'
 import { addStress } from './stress.ts'
@@ -22,6 +24,8 @@ export const createProgram = (): Command => {
     .exitOverride()
     .configureOutput({ outputError: () => undefined })
   addRun(program)
+  addFuzz(program)
+  addExplain(program)
   addInfo(program)
   addBench(program)
   addStress(program)

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { bench } from '../../lib/bench/bench.ts'
-import { BenchError, type Lane, lanesOf } from '../../lib/bench/lanes.ts'
+import { BenchError, type Lane } from '../../lib/bench/lane.ts'
+import { lanesOf } from '../../lib/bench/lanes.ts'
 import { abis } from '../../lib/frame/abi.ts'
 import { nativeProblem } from '../../lib/native.ts'
 import type { Seen } from '../../lib/probe/result.ts'
@@ -29,10 +30,12 @@ describe.skipIf(nativeProblem() !== undefined)('lanes of a real session', () => 
     const names = lanes.map(({ name }) => name)
     const bad = probe.layout.xsave ? ['batched bad frames'] : []
     const ia32 = probe.lack('ia32') === null ? ['batched ia32-rt frames', 'batched ia32 frames'] : []
+    const fuzz = probe.layout.xsave ? ['fuzz, predicted'] : []
     expect(names).toEqual([
       'batched good frames',
       ...bad,
       ...ia32,
+      ...fuzz,
       'isolated',
       'live edits, pinned',
       'live edits',
@@ -49,9 +52,15 @@ describe.skipIf(nativeProblem() !== undefined)('lanes of a real session', () => 
     }
   })
 
-  test('32-bit frames are compared with 64-bit ones, then with their own plain loop', () => {
+  const yardsticks: readonly (readonly [RegExp, readonly string[]])[] = [
+    [/ia32/, ['64-bit', 'plain']],
+    [/fuzz/, ['engine']],
+    [/./, ['plain']],
+  ]
+
+  test('32-bit frames are compared with 64-bit ones first, fuzzing with the engine, all others with a plain loop', () => {
     for (const { name, against } of lanes) {
-      const wanted = name.includes('ia32') ? ['64-bit', 'plain'] : ['plain']
+      const [, wanted] = yardsticks.find(([pattern]) => pattern.test(name))!
       expect([name, against.map(one => one.name)]).toEqual([name, wanted])
     }
   })
@@ -86,25 +95,40 @@ describe.skipIf(nativeProblem() !== undefined)('the plain loop', () => {
   })
 })
 
-/** A session as far as lanes use it, whose every probe ends so. */
-const pretending = (probe: Probe, seen: unknown): Probe => {
-  const all = (requests: readonly unknown[]) => requests.map(() => seen as Seen)
+/** A session that is itself while lanes are made; then, once `lie` is called, its every probe ends as it is told. */
+const pretending = (probe: Probe): { readonly session: Probe; readonly lie: (seen: unknown) => void } => {
+  let lies: Partial<Record<string | symbol, unknown>> = {}
+  const session = new Proxy(probe, {
+    get: (target, name) => {
+      if (name in lies) return lies[name]
+      const value: unknown = Reflect.get(target, name, target)
+      return typeof value === 'function' ? value.bind(target) : value
+    },
+  })
   return {
-    layout: probe.layout,
-    lack: () => null,
-    prepare: () => ({}),
-    runEach: (requests: readonly unknown[], visit: (seen: Seen) => void) => all(requests).forEach(visit),
-    runSync: () => seen,
-    runMany: all,
-    run: async (requests: readonly unknown[]) => all(requests),
-    plainLoop: () => null,
-    unpin: () => undefined,
-  } as unknown as Probe
+    session,
+    lie: seen => {
+      const all = (requests: readonly unknown[]) => requests.map(() => seen as Seen)
+      lies = {
+        runEach: (requests: readonly unknown[], visit: (seen: Seen, i: number) => void) =>
+          all(requests).forEach(visit),
+        runSync: () => seen,
+        runMany: all,
+        run: async (requests: readonly unknown[]) => all(requests),
+        plainLoop: () => null,
+      }
+    },
+  }
 }
 
 describe.skipIf(nativeProblem() !== undefined)('a lane that is not what it says is no measurement', () => {
   let probe: Probe
-  const pretended = (seen: unknown) => lanesOf(pretending(probe, seen), pretending(probe, seen))
+  const pretended = (seen: unknown) => {
+    const { session, lie } = pretending(probe)
+    const lanes = lanesOf(session, session)
+    lie(seen)
+    return lanes
+  }
 
   beforeAll(() => {
     probe = openSync()
@@ -150,9 +174,23 @@ describe.skipIf(nativeProblem() !== undefined)('a lane that is not what it says 
 
   test('a loop that met another fate', () => {
     for (const { against } of pretended(null)) {
-      const plain = against.find(({ name }) => name === 'plain')
-      expect(() => plain?.run(1)).toThrow(BenchError)
+      for (const { name, run } of against) if (name === 'plain') expect(() => run(1)).toThrow(BenchError)
     }
+  })
+
+  test('frames that could not be sent are no loss: fuzzing passes over them', async () => {
+    if (!probe.layout.xsave) return
+    const lanes = pretended({ kind: 'refused', call: 'mmap', errno: 'ENOMEM' })
+    await lanes.find(({ name }) => name === 'fuzz, predicted')?.run(300)
+    expect(lanes.map(({ name }) => name)).toContain('fuzz, predicted')
+  })
+
+  test('fuzzing says how the process was lost', async () => {
+    if (!probe.layout.xsave) return
+    const lane = pretended({ kind: 'timeout' }).find(({ name }) => name === 'fuzz, predicted')
+    expect(() => lane?.run(300)).toThrow(
+      new BenchError('bench: fuzz: the probe process was lost: no progress'),
+    )
   })
 })
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import type { Lane } from '../../lib/bench/lanes.ts'
+import type { Lane } from '../../lib/bench/lane.ts'
 import { measure, median, portion } from '../../lib/bench/measure.ts'
 
 /** A clock that goes only when a lane spends time. */

@@ -1,0 +1,130 @@
+/** `sigframe explain`: what becomes of a saved frame, decision by decision. */
+import { type Command, Option } from 'commander'
+import { type Generation, type GenerationId, generationOf, generations } from '../contract/generations.ts'
+import type { Ended } from '../contract/predict/predict.ts'
+import type { Task } from '../contract/predict/task.ts'
+import type { Oracle } from '../harness/explain.ts'
+import type { Probe } from '../probe/session.ts'
+import type { SavedProbe } from '../report/probe-file.ts'
+import { ExplainedError, UsageError } from './errors.ts'
+import { checkTarget, type Target, writeWhole } from './output-file.ts'
+import { styleOf } from './terminal.ts'
+
+const help = `
+FILE is a probe file, as sigframe fuzz saves its differences. The frame in it is
+walked through the kernel's decisions, to what becomes of it and of every
+register. It need not be of this machine; where the outcome hangs on what the
+hardware makes of odd bytes, it takes a CPU with the same layout.
+
+Exit codes: 0 explained; 64 wrong usage, or a file that is none; 70 sigframe
+itself is broken, or nobody here can say.
+
+Examples:
+  sigframe explain sigframe-fuzz-1-1.json
+  sigframe explain sigframe-fuzz-1-1.json --kernel larger
+  sigframe explain sigframe-fuzz-1-1.json --c repro.c
+`
+
+interface ExplainFlags {
+  readonly kernel?: GenerationId
+  readonly c?: string
+  readonly json?: true
+}
+
+/** That which was asked for, or that which the file names. */
+const chosen = (
+  { finding, kernel }: SavedProbe,
+  wanted: GenerationId | undefined,
+  file: string,
+): Generation => {
+  const id = wanted ?? finding?.generation ?? kernel?.generation ?? 'classic'
+  if (!generations.some(one => one.id === id))
+    throw new UsageError(
+      `${file} names the generation ${JSON.stringify(id)}, of which nothing is known here: --kernel one of ${generations.map(one => one.id).join(' ')}`,
+    )
+  return generationOf(id)
+}
+
+const sameLayout = (one: SavedProbe['layout'], other: SavedProbe['layout']): boolean =>
+  JSON.stringify(one) === JSON.stringify(other)
+
+/** A session whose tasks have the frame's layout, or null. */
+const sessionLike = async ({ layout, permissions }: SavedProbe): Promise<Probe | null> => {
+  try {
+    const { open } = await import('../probe/session.ts')
+    const probe = await open({ permissions })
+    if (sameLayout(probe.layout, layout)) return probe
+    await probe.close()
+  } catch {
+    // Another kind of machine, or without the permission: then nobody is asked.
+  }
+  return null
+}
+
+/** What is assumed of a machine that is not here: what all CPUs with AVX-512, and most with AVX, are like. */
+const elsewhere = ({ layout }: SavedProbe): Task => ({ layout, xsaves: true, avxLoadsMxcsr: true })
+
+const writeC = async (
+  saved: SavedProbe,
+  { id }: Generation,
+  predicted: Ended,
+  target: Target,
+): Promise<void> => {
+  const [{ reproducibleProbe }, { cReproducer }, { beyondC }, { limitsOfLayout }] = await Promise.all([
+    import('../reproducer/saved.ts'),
+    import('../reproducer/reproducer.ts'),
+    import('../reproducer/tables.ts'),
+    import('../probe/geometry.ts'),
+  ])
+  const problem = beyondC(saved)
+  if (problem !== null) throw new ExplainedError(`${target.name} was not written: ${problem}`)
+  await writeWhole(target, cReproducer(reproducibleProbe(saved, limitsOfLayout(saved.layout), predicted, id)))
+}
+
+const explainFile = async (file: string, flags: ExplainFlags): Promise<void> => {
+  const target = flags.c === undefined ? null : checkTarget(flags.c, '--c')
+  const [{ readProbeFile }, { explain }, report, { askHardware, taskOf }] = await Promise.all([
+    import('../report/probe-file.ts'),
+    import('../harness/explain.ts'),
+    import('../report/explain.ts'),
+    import('../harness/task.ts'),
+  ])
+  const saved = await readProbeFile(file)
+  const generation = chosen(saved, flags.kernel, file)
+  const probe = await sessionLike(saved)
+  try {
+    const oracle: Oracle =
+      probe === null ? null : (ask, before) => askHardware(probe, [{ ask, before }])[0] ?? null
+    const explained = explain(saved, generation, probe === null ? elsewhere(saved) : taskOf(probe), oracle)
+    if (typeof explained === 'string') throw new ExplainedError(`${file}: ${explained}`)
+    process.stdout.write(
+      flags.json
+        ? report.explainJson(saved, explained)
+        : report.explainText(saved, explained, styleOf(process.stdout)),
+    )
+    if (target === null) return
+    await writeC(saved, generation, explained.predicted, target)
+    if (!flags.json) process.stdout.write(`As C: ${target.name}\n`)
+  } finally {
+    await probe?.close()
+  }
+}
+
+export const addExplain = (program: Command): void => {
+  program
+    .command('explain')
+    .summary('what becomes of a saved frame, decision by decision')
+    .description(
+      'Walks the frame of a probe file through the kernel’s decisions, to what becomes of every register.',
+    )
+    .argument('<file>', 'a probe file')
+    .addOption(
+      new Option('--kernel <generation>', 'of which kernels; as the file says if left out').choices(
+        generations.map(({ id }) => id),
+      ),
+    )
+    .option('--c <file>', 'write the frame as a C program')
+    .option('--json', 'for machines')
+    .addHelpText('after', help)
+    .action(explainFile)
+}

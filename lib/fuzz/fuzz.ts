@@ -1,0 +1,250 @@
+/**
+ * `sigframe fuzz`: frames drawn from the grammar of the contract, sent live, each compared with what the contract says
+ * of it, down to the bytes of the registers.
+ */
+import { release } from 'node:os'
+import { setImmediate } from 'node:timers/promises'
+import { type Generation, type GenerationId, generationOf } from '../contract/generations.ts'
+import { outOfRange } from '../errors.ts'
+import { type Abi, abis as allAbis } from '../frame/abi.ts'
+import { fingerprintKernel } from '../harness/host.ts'
+import { open, type Probe, permissible } from '../probe/session.ts'
+import type { ComponentName } from '../xstate/components.ts'
+import { readHostCpu } from '../xstate/host.ts'
+import { type Outcome, runBatch } from './batch.ts'
+import { type Counts, type Covered, countTrail, coverageOf, createCounts, missedOf } from './coverage.ts'
+import { type Finding, findingOf, signatureOf, smaller } from './finding.ts'
+import { batchFrames, framesOf } from './frames.ts'
+import type { DrawnFrame } from './grammar.ts'
+import { createSubject, type Subject } from './subject.ts'
+
+export const mostRuns = 2 ** 40
+/** Of so many batches one goes through the session with permissions, where the host has it. */
+const permittedShare = 8
+/** Differences of so many kinds are shrunk; more of them are counted. */
+const mostFindings = 16
+
+export interface FuzzOptions {
+  /** How long, roughly. One of both is given. */
+  readonly seconds?: number
+  /** How many frames. */
+  readonly runs?: number
+  readonly seed: number
+  /** All that the host has if left out. */
+  readonly abis?: readonly Abi[]
+  /** Whose behaviour is expected; that which the kernel is told by if left out. */
+  readonly generation?: GenerationId
+  readonly signal?: AbortSignal
+  readonly onProgress?: (progress: {
+    readonly frames: number
+    readonly ms: number
+    readonly findings: number
+  }) => void
+}
+
+/** A session of the run. */
+export interface FuzzedSession {
+  readonly permissions: readonly ComponentName[]
+  readonly subject: Subject
+}
+
+/** A finding, and the session that it is of. */
+export type FoundIn = Finding & { readonly session: FuzzedSession }
+
+export interface FuzzResult {
+  readonly seed: number
+  readonly kernel: {
+    readonly release: string
+    readonly told: GenerationId | null
+    readonly deviations: readonly string[]
+  }
+  readonly generation: Generation
+  readonly abis: readonly Abi[]
+  readonly sessions: readonly FuzzedSession[]
+  readonly frames: number
+  readonly ms: number
+  /** Frames of which the CPU was asked. */
+  readonly asked: number
+  /** Frames of which nothing could be said, by why. */
+  readonly passedOver: Readonly<Record<string, number>>
+  readonly coverage: readonly Covered[]
+  readonly missed: ReturnType<typeof missedOf>
+  readonly findings: readonly FoundIn[]
+  /** Frames that differ in ways of which none was shrunk any more. */
+  readonly more: number
+  readonly interrupted: boolean
+}
+
+/** Of each kind so many frames are shrunk: the least of what comes out is told. */
+const shrunkOfKind = 4
+
+/** What a run has come to so far. */
+class Tally {
+  readonly counts: Counts = createCounts()
+  readonly findings = new Map<string, FoundIn>()
+  readonly passedOver: Record<string, number> = {}
+  readonly #shrunk = new Map<string, number>()
+  frames = 0
+  asked = 0
+  more = 0
+
+  #pass(why: string): void {
+    this.passedOver[why] = (this.passedOver[why] ?? 0) + 1
+  }
+
+  /** @returns whether it is a difference to be shrunk */
+  add(outcome: Outcome): boolean {
+    this.frames += 1
+    switch (outcome.kind) {
+      case 'as predicted':
+        countTrail(this.counts, outcome.predicted.trail)
+        if (outcome.asked) this.asked += 1
+        return false
+      case 'unable':
+        this.#pass(outcome.why)
+        return false
+      case 'unpredicted':
+        this.#pass('it hangs on bytes that are in no record')
+        return false
+      default:
+        return this.#addDifference(signatureOf(outcome) as string)
+    }
+  }
+
+  #addDifference(signature: string): boolean {
+    const known = this.findings.get(signature)
+    if (known !== undefined) this.findings.set(signature, { ...known, count: known.count + 1 })
+    const shrunk = this.#shrunk.get(signature) ?? 0
+    if (shrunk === 0 && this.#shrunk.size === mostFindings) this.more += 1
+    if (shrunk >= shrunkOfKind || (shrunk === 0 && this.#shrunk.size === mostFindings)) return false
+    this.#shrunk.set(signature, shrunk + 1)
+    return true
+  }
+
+  /** Takes what a difference was shrunk to. */
+  settle(signature: string, found: FoundIn): void {
+    const known = this.findings.get(signature)
+    if (known === undefined) this.findings.set(signature, found)
+    else if (smaller(known, found) === found) this.findings.set(signature, { ...found, count: known.count })
+  }
+}
+
+const fuzzBatch = (
+  session: FuzzedSession,
+  frames: readonly DrawnFrame[],
+  first: number,
+  tally: Tally,
+): void => {
+  const { subject } = session
+  const fresh: { readonly outcome: Outcome; readonly index: number }[] = []
+  runBatch(subject, frames, (outcome, index) => {
+    if (tally.add(outcome)) fresh.push({ outcome, index })
+  })
+  for (const { outcome, index } of fresh) {
+    const found = findingOf(subject, frames[index] as DrawnFrame, outcome, first + index)
+    tally.settle(signatureOf(outcome) as string, { ...found, session })
+  }
+}
+
+const checkAbis = (probe: Probe, wanted: readonly Abi[] | undefined): readonly Abi[] => {
+  for (const abi of wanted ?? []) {
+    const lack = probe.lack(abi)
+    if (lack !== null) throw outOfRange('abi', abi, `but ${lack}`)
+  }
+  return wanted ?? allAbis.filter(abi => probe.lack(abi) === null)
+}
+
+/** The sessions that there are: the second one's permissions may be refused to whoever runs this. */
+const openSessions = async (): Promise<{ probe: Probe; permissions: readonly ComponentName[] }[]> => {
+  const sessions = [{ probe: await open({ pin: true }), permissions: [] as readonly ComponentName[] }]
+  const permissions = permissible(readHostCpu())
+  if (permissions.length === 0) return sessions
+  try {
+    sessions.push({ probe: await open({ pin: true, permissions }), permissions })
+  } catch {
+    // What it would have that the first one has not is skipped by `sigframe run` with the reason.
+  }
+  return sessions
+}
+
+const closeAll = async (sessions: readonly { readonly probe: Probe }[]): Promise<void> => {
+  for (const { probe } of sessions) await probe.close()
+}
+
+const isOver = ({ runs, seconds, signal }: FuzzOptions, frames: number, ms: number): boolean =>
+  signal?.aborted === true ||
+  frames >= (runs ?? mostRuns) ||
+  ms >= (seconds ?? Number.POSITIVE_INFINITY) * 1000
+
+/** How often others have their turn: signals, progress. */
+const turnMs = 50
+
+const loop = async (
+  sessions: readonly FuzzedSession[],
+  options: FuzzOptions,
+  tally: Tally,
+): Promise<number> => {
+  const started = performance.now()
+  const { seed, runs = mostRuns, onProgress } = options
+  let turn = started
+  let ms = 0
+  for (let batch = 0; !isOver(options, tally.frames, ms); batch++) {
+    const at = sessions.length > 1 && batch % permittedShare === permittedShare - 1 ? 1 : 0
+    const session = sessions[at] as FuzzedSession
+    const count = Math.min(batchFrames, runs - tally.frames)
+    fuzzBatch(session, framesOf(session.subject, seed, batch, count), batch * batchFrames, tally)
+    const now = performance.now()
+    ms = now - started
+    if (now - turn < turnMs) continue
+    turn = now
+    onProgress?.({ frames: tally.frames, ms, findings: tally.findings.size })
+    await setImmediate()
+  }
+  return ms
+}
+
+/**
+ * Fuzzes the running kernel.
+ * @throws NativeUnavailableError; RangeError for an ABI that this host lacks, or a host without XSAVE
+ */
+export const fuzz = async (options: FuzzOptions): Promise<FuzzResult> => {
+  const opened = await openSessions()
+  try {
+    const { probe } = opened[0] as { readonly probe: Probe }
+    if (!probe.layout.xsave)
+      throw outOfRange('host', probe.cpu.brand.trim(), 'which has no XSAVE: its frames have nothing to draw')
+    const abis = checkAbis(probe, options.abis)
+    const found = fingerprintKernel(probe)
+    const generation = options.generation === undefined ? found.generation : generationOf(options.generation)
+    const sessions = opened.map(one => ({
+      permissions: one.permissions,
+      subject: createSubject(one.probe, generation, abis),
+    }))
+    const tally = new Tally()
+    const ms = await loop(sessions, options, tally)
+    const coverage = coverageOf(tally.counts, generation.policy, abis)
+    const { frames, asked, passedOver, more } = tally
+    return {
+      seed: options.seed,
+      kernel: {
+        release: release(),
+        told: found.generation.id,
+        deviations: found.deviations.map(({ text }) => text),
+      },
+      generation,
+      abis,
+      sessions,
+      frames,
+      ms,
+      asked,
+      passedOver,
+      coverage,
+      missed: missedOf(coverage),
+      findings: [...tally.findings.values()],
+      more,
+      interrupted: options.signal?.aborted === true,
+    }
+  } finally {
+    await closeAll(opened)
+  }
+}
