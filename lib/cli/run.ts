@@ -132,7 +132,12 @@ const writeC = async (names: readonly string[], flags: RunFlags, file: string): 
   const { layout, long = false } = flags
   let text: string
   try {
-    text = await cOfSelection({ select: names, long, ...(layout === undefined ? {} : { layout }) })
+    text = await cOfSelection({
+      select: names,
+      long,
+      require: flags.require ?? null,
+      ...(layout === undefined ? {} : { layout }),
+    })
   } catch (error) {
     throw asUsage(error)
   }

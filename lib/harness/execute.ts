@@ -102,7 +102,7 @@ const lostAtDelivery = (seen: Seen): Execution | null => {
 }
 
 /** What `load` a case has: its own, its components, or all of the task's. */
-const loadOf = (test: FrameCase, context: CaseContext) =>
+export const loadOf = (test: FrameCase, context: CaseContext) =>
   test.load?.(context) ??
   randomImage(context.layout, {
     seed: context.seed,

@@ -1,10 +1,10 @@
 /** A selftest's case as a reproducible: its frame and its witness, and what its rule wants of both. */
 
-import { featuresOf } from '../contract/frames.ts'
-import { ruleOf } from '../contract/rules.ts'
+import { behaviour, type Generation } from '../contract/generations.ts'
+import { type Rule, ruleOf } from '../contract/rules.ts'
 import { treatmentText } from '../contract/treatment.ts'
 import type { EditOp } from '../frame/edit.ts'
-import { withWitness } from '../harness/execute.ts'
+import { loadOf, withWitness } from '../harness/execute.ts'
 import type { PlannedCase, SkippedCase } from '../harness/plan.ts'
 import { type CaseContext, type FrameCase, isTrial } from '../harness/selftest.ts'
 import type { XsaveImage } from '../xstate/image.ts'
@@ -19,13 +19,6 @@ const poisonSeed = 2 ** 30 + 301
 /** PKRU's bits of key 1, that of a closed stack: a handler reads from it where to return. */
 const key1 = 0xc
 
-const loadOf = (test: FrameCase, context: CaseContext): XsaveImage =>
-  test.load?.(context) ??
-  randomImage(context.layout, {
-    seed: context.seed,
-    components: test.loadOnly === true ? featuresOf(context.components) : undefined,
-  })
-
 const poisonOf = (test: FrameCase, context: CaseContext): XsaveImage => {
   if (test.poison !== undefined) return test.poison(context)
   const image = randomImage(context.layout, { seed: poisonSeed })
@@ -39,8 +32,21 @@ const obstacle = (test: FrameCase, context: CaseContext, edit: readonly EditOp[]
   return beyondC({ stack: test.stack?.(context) ?? null, edit })
 }
 
-/** A planned case; one that cannot be a C program, or does not run here, with the reason. */
-export const reproducibleCase = (planned: PlannedCase | SkippedCase): ReproducedTest => {
+/** Why kernels need not keep a rule yet, or null: it is old, or demanded. */
+const newerThan = (rule: Rule, require: Generation | null): string | null => {
+  if (rule.status === 'established') return null
+  if (require !== null && behaviour(require, rule.id) === rule.holds) return null
+  return `${rule.status}: ${rule.commit}`
+}
+
+/**
+ * A planned case; one that cannot be a C program, or does not run here, with the reason.
+ * @param require rules that its kernels keep are demanded
+ */
+export const reproducibleCase = (
+  planned: PlannedCase | SkippedCase,
+  require: Generation | null = null,
+): ReproducedTest => {
   const { id: title, test } = planned
   if ('reason' in planned) return { title, skip: planned.reason }
   const { context } = planned
@@ -77,6 +83,7 @@ export const reproducibleCase = (planned: PlannedCase | SkippedCase): Reproduced
       `From: ${test.commit}`,
       'The witness is the same frame without XSTATE_BV bits 0 and 1: FXRSTOR loads x87 and SSE all the same, XRSTOR puts them to init.',
     ],
+    newer: newerThan(rule, require),
     layout,
     limits,
     probes: [probe('the frame', edit), probe('its witness', withWitness(edit))],

@@ -55,6 +55,8 @@ export interface Reproducible {
   readonly title: string
   /** Lines for the comment at the top: rule, commit, where it was seen. */
   readonly about: readonly string[]
+  /** Why kernels may do otherwise: the rule is newer than they may be. Null where none may. */
+  readonly newer: string | null
   readonly layout: Layout
   readonly limits: EditLimits
   readonly probes: readonly ReproducedProbe[]

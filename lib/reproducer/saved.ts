@@ -68,6 +68,7 @@ export const reproducibleProbe = (
       'The kernel’s decisions, as expected:',
       ...decisionsOf(predicted.trail).map(decisionText),
     ],
+    newer: null,
     layout,
     limits,
     probes: [

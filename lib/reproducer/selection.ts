@@ -1,4 +1,5 @@
 /** What `sigframe run` would run, as a C program: a case, or a selftest, for this host's frames or another CPU's. */
+import { type GenerationId, generationOf } from '../contract/generations.ts'
 import { outOfRange } from '../errors.ts'
 import { type PlannedCase, planCases, planWithoutXsave, type SkippedCase } from '../harness/plan.ts'
 import { select } from '../harness/selection.ts'
@@ -18,6 +19,8 @@ export interface Selection {
   /** As for a run. */
   readonly select: readonly string[]
   readonly long: boolean
+  /** What is demanded; what is newer is an XFAIL otherwise. */
+  readonly require: GenerationId | null
   /** Whose frames; this host's if left out. */
   readonly layout?: KnownLayoutName
 }
@@ -59,7 +62,7 @@ const casesHere = async (selftests: readonly Selftest[], long: boolean): Promise
  * @throws RangeError for names of nothing, of more than one selftest, or of a case that cannot be a C program;
  *   NativeUnavailableError where nothing can be probed and no layout is named
  */
-export const cOfSelection = async ({ select: names, long, layout }: Selection): Promise<string> => {
+export const cOfSelection = async ({ select: names, long, layout, require }: Selection): Promise<string> => {
   const selftests = await loadSelftests()
   const all = layout === undefined ? await casesHere(selftests, long) : casesOn(selftests, layout, long)
   const chosen = select(
@@ -72,7 +75,8 @@ export const cOfSelection = async ({ select: names, long, layout }: Selection): 
   const others = new Set(chosen.map(({ selftest }) => selftest))
   if (others.size > 1)
     throw outOfRange('name', names.join(' '), `which selects ${others.size} selftests: a C program is of one`)
-  const tests = chosen.map(reproducibleCase)
+  const demanded = require === null ? null : generationOf(require)
+  const tests = chosen.map(one => reproducibleCase(one, demanded))
   const [test] = tests
   if (tests.length > 1 || test === undefined) {
     const { name, summary } = selftests.find(one => one.name === first.selftest) as Selftest

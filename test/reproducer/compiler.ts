@@ -35,7 +35,7 @@ export const ran = (program: string): Ran => {
   return { code: status, out: stdout }
 }
 
-export type Outcome = 'pass' | 'fail' | 'skip'
+export type Outcome = 'pass' | 'fail' | 'xfail' | 'skip'
 
 export interface ReadTap {
   readonly outcomes: ReadonlyMap<string, Outcome>
@@ -49,20 +49,21 @@ export const readTap = (text: string): ReadTap => {
   const plan = /^1\.\.(\d+)$/.exec(lines[1] ?? '')
   if (plan === null) throw new Error(`no plan: ${lines[1]}`)
   const outcomes = new Map<string, Outcome>()
-  const totals = { pass: 0, fail: 0, skip: 0 }
+  const totals = { pass: 0, fail: 0, xfail: 0, skip: 0 }
   for (const line of lines.slice(2)) {
     if (line.startsWith('# ')) continue
-    const found = /^(not )?ok (\d+) ([^#]*[^# ])( # SKIP [^#]+)?$/.exec(line)
+    const found = /^(not )?ok (\d+) ([^#]*[^# ])( # (?:SKIP|XFAIL) [^#]+)?$/.exec(line)
     if (found === null) throw new Error(`no result: ${line}`)
-    const [, not, number, name = '', skip] = found
-    const outcome = skip !== undefined ? 'skip' : not !== undefined ? 'fail' : 'pass'
+    const [, not, number, name = '', directive = ''] = found
+    const told = directive.startsWith(' # SKIP') ? 'skip' : directive === '' ? 'pass' : 'xfail'
+    const outcome = not !== undefined ? 'fail' : told
     outcomes.set(name, outcome)
     totals[outcome]++
     if (Number(number) !== outcomes.size) throw new Error(`not number ${outcomes.size}: ${line}`)
   }
   if (Number(plan[1]) !== outcomes.size) throw new Error(`${outcomes.size} results, ${plan[0]} planned`)
-  const { pass, fail, skip } = totals
-  const last = `# Totals: pass:${pass} fail:${fail} xfail:0 xpass:0 skip:${skip} error:0`
+  const { pass, fail, xfail, skip } = totals
+  const last = `# Totals: pass:${pass} fail:${fail} xfail:${xfail} xpass:0 skip:${skip} error:0`
   if (lines.at(-1) !== last) throw new Error(`totals: ${lines.at(-1)}, should be ${last}`)
   return { outcomes, totals }
 }

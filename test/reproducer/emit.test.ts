@@ -22,6 +22,7 @@ const restored = () =>
 
 const one = (edit: readonly EditOp[] = [], rest: Partial<Reproducible['probes'][0]> = {}): Reproducible => ({
   title: 'a frame',
+  newer: null,
   about: ['*/ int x; /* ??/', '#include "x"'],
   layout,
   limits,
@@ -123,7 +124,7 @@ describe('a selftest', () => {
   test.each(selftests.map(selftest => [selftest.name, selftest] as const))(
     '%s is not too long',
     (_, selftest) => {
-      const tests = plannedOn(layout, selftest).map(reproducibleCase)
+      const tests = plannedOn(layout, selftest).map(one => reproducibleCase(one))
       const source = cSelftest(selftest, tests)
       expect(source).toBe(cSelftest(selftest, tests))
       expect(source.length).toBeLessThan(3_000_000)
@@ -134,7 +135,7 @@ describe('a selftest', () => {
   )
 
   test('has of each case the frame and its witness', () => {
-    const all = selftests.flatMap(selftest => plannedOn(layout, selftest)).map(reproducibleCase)
+    const all = selftests.flatMap(selftest => plannedOn(layout, selftest)).map(one => reproducibleCase(one))
     for (const each of all) {
       if (isSkipped(each)) continue
       const { probes } = each
@@ -144,7 +145,7 @@ describe('a selftest', () => {
   })
 
   test('names the cases that C cannot do, and why', () => {
-    const all = selftests.flatMap(selftest => plannedOn(layout, selftest)).map(reproducibleCase)
+    const all = selftests.flatMap(selftest => plannedOn(layout, selftest)).map(one => reproducibleCase(one))
     const reasons = new Set(all.filter(isSkipped).map(({ skip }) => skip))
     expect([...reasons].sort()).toEqual([
       'it is more than one frame',

@@ -65,7 +65,7 @@ describe.each(machines)('%s', name => {
   const cases = selftests
     .flatMap(one => plannedOn(machine.layout, one))
     .filter(({ test: one }) => isSimulated(one))
-    .map(reproducibleCase)
+    .map(one => reproducibleCase(one))
     .filter((one): one is Reproducible => !isSkipped(one))
 
   test.each(['classic', 'portable'] as const)(

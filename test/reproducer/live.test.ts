@@ -33,6 +33,7 @@ interface Frame {
 
 const reproducible = ({ layout, limits }: Probe, ...frames: readonly Frame[]): Reproducible => ({
   title: 'a frame',
+  newer: null,
   about: [],
   layout,
   limits,

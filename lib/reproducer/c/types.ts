@@ -153,6 +153,7 @@ struct test {
 	const struct probe *probes;
 	unsigned int nr_probes;
 	const char *skip;
+	const char *newer;
 };
 
 /* Where things are in a frame: arch/x86/include/asm/sigframe.h. */
