@@ -1,6 +1,8 @@
 /** `sigframe fuzz`: any frame, against what the contract says of it. */
 import { type Command, Option } from 'commander'
 import { type GenerationId, generations } from '../contract/generations.ts'
+import { dispensable } from '../contract/predict/predict.ts'
+import type { RuleId } from '../contract/rules.ts'
 import { type Abi, abis } from '../frame/abi.ts'
 import type { FuzzOptions, FuzzResult } from '../fuzz/fuzz.ts'
 import { plural } from '../report/text.ts'
@@ -33,6 +35,7 @@ Examples:
   sigframe fuzz --seconds 3600 --seed 7 --json > night.json
   sigframe fuzz --abi ia32 --abi ia32-rt --runs 1000000
   sigframe fuzz --kernel portable --save findings --c repro.c
+  sigframe fuzz --without magic2-is-required
 `
 
 interface FuzzFlags {
@@ -41,6 +44,7 @@ interface FuzzFlags {
   readonly seed: number
   readonly abi?: readonly Abi[]
   readonly kernel?: GenerationId
+  readonly without?: RuleId
   readonly save: string
   readonly c?: string
   readonly json?: true
@@ -112,6 +116,7 @@ const fuzz = async (flags: FuzzFlags): Promise<void> => {
           seed: flags.seed,
           ...(flags.abi === undefined ? {} : { abis: flags.abi }),
           ...(flags.kernel === undefined ? {} : { generation: flags.kernel }),
+          ...(flags.without === undefined ? {} : { without: flags.without }),
           signal,
           onProgress: ({ frames, ms, findings }) =>
             progress.show(
@@ -162,6 +167,12 @@ export const addFuzz = (program: Command): void => {
         '--kernel <generation>',
         'whose behaviour is expected; that which the kernel is told by if left out',
       ).choices(generations.map(({ id }) => id)),
+    )
+    .addOption(
+      new Option(
+        '--without <rule>',
+        'expect a kernel that forgot this rule: what it is worth, and that it would be noticed',
+      ).choices(dispensable),
     )
     .option('--save <folder>', 'where differences are saved', '.')
     .option('--c <file>', 'write the first difference as a C program')

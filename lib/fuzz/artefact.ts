@@ -10,7 +10,7 @@ const line = ({ name, expected, observed }: FoundIn['differences'][number]): str
   `${name}: expected ${expected}, observed ${observed}`
 
 export const savedFinding = (
-  { seed, kernel, generation }: Pick<FuzzResult, 'seed' | 'kernel' | 'generation'>,
+  { seed, kernel, generation, without }: Pick<FuzzResult, 'seed' | 'kernel' | 'generation' | 'without'>,
   { frame, index, expected, observed, differences, session }: FoundIn,
 ): SavedProbe => {
   const { probe, loads, poisons } = session.subject
@@ -33,7 +33,7 @@ export const savedFinding = (
       seed,
       index,
       generation: generation.id,
-      expected,
+      expected: without === null ? expected : `${expected}, without ${without}`,
       observed,
       differences: differences.map(line),
     },

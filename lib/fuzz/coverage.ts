@@ -1,6 +1,6 @@
 /** Which outcomes of which decision were reached, and how often. */
 import type { Policy } from '../contract/policy.ts'
-import { isOf32, steps } from '../contract/predict/predict.ts'
+import { isOf32, madeBy, steps } from '../contract/predict/predict.ts'
 import { type Mark, markOf, type Outcome } from '../contract/predict/trail.ts'
 import type { RuleId } from '../contract/rules.ts'
 import { type Abi, isIa32 } from '../frame/abi.ts'
@@ -35,12 +35,14 @@ const comes = (index: number, abis: readonly Abi[]): boolean => {
 }
 
 /** Every decision that kernels of a policy make on frames of these ABIs. */
-export const coverageOf = (counts: Counts, policy: Policy, abis: readonly Abi[]): Covered[] =>
-  steps.flatMap(({ rule, when, says }, i) => {
-    if ((when !== undefined && !when(policy)) || !comes(i, abis)) return []
+export const coverageOf = (counts: Counts, policy: Policy, abis: readonly Abi[]): Covered[] => {
+  const made = madeBy(policy)
+  return steps.flatMap(({ rule, says }, i) => {
+    if (made[i] !== true || !comes(i, abis)) return []
     const said = says.map(outcome => ({ outcome, count: counts[markOf(i, outcome)] as number }))
     return [{ rule, of: frames(i), said }]
   })
+}
 
 /** What was not reached, though it can be on any host. */
 export const missedOf = (

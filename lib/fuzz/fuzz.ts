@@ -5,6 +5,8 @@
 import { release } from 'node:os'
 import { setImmediate } from 'node:timers/promises'
 import { type Generation, type GenerationId, generationOf } from '../contract/generations.ts'
+import { dispensable, leavingOut } from '../contract/predict/predict.ts'
+import type { RuleId } from '../contract/rules.ts'
 import { outOfRange } from '../errors.ts'
 import { type Abi, abis as allAbis } from '../frame/abi.ts'
 import { fingerprintKernel } from '../harness/host.ts'
@@ -34,6 +36,8 @@ export interface FuzzOptions {
   readonly abis?: readonly Abi[]
   /** Whose behaviour is expected; that which the kernel is told by if left out. */
   readonly generation?: GenerationId
+  /** A rule that is left out of what is expected, which is wrong then. */
+  readonly without?: RuleId
   readonly signal?: AbortSignal
   readonly onProgress?: (progress: {
     readonly frames: number
@@ -59,6 +63,7 @@ export interface FuzzResult {
     readonly deviations: readonly string[]
   }
   readonly generation: Generation
+  readonly without: RuleId | null
   readonly abis: readonly Abi[]
   readonly sessions: readonly FuzzedSession[]
   readonly frames: number
@@ -203,9 +208,16 @@ const loop = async (
   return ms
 }
 
+const lacking = (generation: Generation, rule: RuleId): Generation => {
+  if (!dispensable.includes(rule))
+    throw outOfRange('without', rule, `must be one of ${dispensable.join(' ')}`)
+  return { ...generation, policy: leavingOut(generation.policy, rule) }
+}
+
 /**
  * Fuzzes the running kernel.
- * @throws NativeUnavailableError; RangeError for an ABI that this host lacks, or a host without XSAVE
+ * @throws NativeUnavailableError; RangeError for an ABI that this host lacks, a rule that cannot be left out,
+ *   or a host without XSAVE
  */
 export const fuzz = async (options: FuzzOptions): Promise<FuzzResult> => {
   const opened = await openSessions()
@@ -216,13 +228,15 @@ export const fuzz = async (options: FuzzOptions): Promise<FuzzResult> => {
     const abis = checkAbis(probe, options.abis)
     const found = fingerprintKernel(probe)
     const generation = options.generation === undefined ? found.generation : generationOf(options.generation)
+    const { without = null } = options
+    const expected = without === null ? generation : lacking(generation, without)
     const sessions = opened.map(one => ({
       permissions: one.permissions,
-      subject: createSubject(one.probe, generation, abis),
+      subject: createSubject(one.probe, expected, abis),
     }))
     const tally = new Tally()
     const ms = await loop(sessions, options, tally)
-    const coverage = coverageOf(tally.counts, generation.policy, abis)
+    const coverage = coverageOf(tally.counts, expected.policy, abis)
     const { frames, asked, passedOver, more } = tally
     return {
       seed: options.seed,
@@ -232,6 +246,7 @@ export const fuzz = async (options: FuzzOptions): Promise<FuzzResult> => {
         deviations: found.deviations.map(({ text }) => text),
       },
       generation,
+      without,
       abis,
       sessions,
       frames,

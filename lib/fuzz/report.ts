@@ -117,10 +117,11 @@ const missedText = ({ rule, of, outcome }: FuzzResult['missed'][number]): string
 /** A report, in 80 columns. */
 export const fuzzText = (result: FuzzResult, style: Style): string => {
   const { colors } = style
-  const { kernel, generation, frames, ms, seed, abis, asked, findings, more, coverage, missed, passedOver } =
-    result
+  const { kernel, generation, without, frames, ms, seed, abis, asked, findings } = result
+  const { more, coverage, missed, passedOver } = result
   const told =
-    kernel.told === generation.id ? 'as it is told to be' : `though it is told to be ${kernel.told ?? 'none'}`
+    kernel.told === generation.id ? 'which it is told to be' : `told to be ${kernel.told ?? 'none'}`
+  const lacks = without === null ? '' : `, without ${without}`
   const { deviations } = kernel
   const counted = `${whole(frames)} in ${seconds(ms)}, ${whole(frames / Math.max(ms / 1000, 1e-3))} a second; seed ${seed}`
   const verdict =
@@ -132,7 +133,7 @@ export const fuzzText = (result: FuzzResult, style: Style): string => {
   return [
     ...labelled(
       'Kernel    ',
-      oneLine(`Linux ${kernel.release}, expected to do as ${generation.id} kernels: ${told}`),
+      oneLine(`Linux ${kernel.release}, expected to do as ${generation.id} kernels (${told})${lacks}`),
       style,
     ),
     ...deviations.flatMap(text => labelled('          ', text, style, colors.yellow)),

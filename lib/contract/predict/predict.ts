@@ -4,6 +4,7 @@
  */
 import { isIa32 } from '../../frame/abi.ts'
 import type { Policy } from '../policy.ts'
+import type { RuleId } from '../rules.ts'
 import type { SentFrame } from './frame.ts'
 import type { HardwareAnswer, HardwareAsk } from './hardware.ts'
 import { clearedRegisters, type Registers, registersOf } from './registers.ts'
@@ -62,13 +63,42 @@ const rejected = (walk: Walk, trail: Mark[]): Ended => {
 /** Which decisions kernels of a policy make, by index. */
 const made = new WeakMap<Policy, readonly boolean[]>()
 
-const madeBy = (policy: Policy): readonly boolean[] => {
+export const madeBy = (policy: Policy): readonly boolean[] => {
   let known = made.get(policy)
   if (known === undefined) {
     known = steps.map(({ when }) => when === undefined || when(policy))
     made.set(policy, known)
   }
   return known
+}
+
+/** Without these nothing could be said at all, or nothing else: they tell what comes of others. */
+const indispensable: ReadonlySet<RuleId> = new Set([
+  'null-fpstate-is-init',
+  'unreachable-fpstate-is-rejected',
+  'absent-pages-are-faulted-in',
+  'fsave-header-has-the-x87-state',
+  'hardware-judges-contents',
+  'left-out-components-go-to-init',
+  'ia32-leaves-nothing-over',
+])
+
+/** The rules that can be left out, in the kernel's order. */
+export const dispensable: readonly RuleId[] = Object.freeze([
+  ...new Set(steps.map(({ rule }) => rule).filter(rule => !indispensable.has(rule))),
+])
+
+/**
+ * A policy that does not make one decision: as wrong as a kernel that forgot it, to see what the rule is worth and that
+ * whoever compares notices.
+ */
+export const leavingOut = (policy: Policy, rule: RuleId): Policy => {
+  const own = { ...policy }
+  made.set(
+    own,
+    madeBy(policy).map((asked, i) => asked && steps[i]?.rule !== rule),
+  )
+  return own
 }
 
 /** Asks steps from one index to another; ends with the first that has anything to say against the frame. */
