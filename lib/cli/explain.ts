@@ -62,7 +62,12 @@ const sessionLike = async ({ layout, permissions }: SavedProbe): Promise<Probe |
 }
 
 /** What is assumed of a machine that is not here: what all CPUs with AVX-512, and most with AVX, are like. */
-const elsewhere = ({ layout }: SavedProbe): Task => ({ layout, xsaves: true, avxLoadsMxcsr: true })
+const elsewhere = ({ layout }: SavedProbe): Task => ({
+  layout,
+  xsaves: true,
+  avxLoadsMxcsr: true,
+  keepsPointers: true,
+})
 
 const writeC = async (
   saved: SavedProbe,

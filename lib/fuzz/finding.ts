@@ -12,10 +12,11 @@ import { plainOp } from '../harness/repro.ts'
 import { askHardware } from '../harness/task.ts'
 import type { Seen } from '../probe/result.ts'
 import { XsaveImage } from '../xstate/image.ts'
+import type { Layout } from '../xstate/layout.ts'
 import { type Outcome, runBatch } from './batch.ts'
 import type { DrawnFrame } from './grammar.ts'
 import { hazardOf } from './hazard.ts'
-import { observe, surpriseOf } from './observe.ts'
+import { type Observation, observe, type Surprise, surpriseOf } from './observe.ts'
 import { shrink } from './shrink.ts'
 import { type PoolImage, requestOf, type Subject } from './subject.ts'
 
@@ -119,13 +120,14 @@ const hexOf = (bytes: Uint8Array): string =>
 /** MXCSR as people write it. */
 const hex32 = (value: number): string => `0x${value.toString(16)}`
 
-const differencesOf = (subject: Subject, seen: Seen, expected: Ended): Difference[] => {
-  const { layout } = subject.task
-  const { end, after } = observe(seen)
-  const surprise = surpriseOf({ end, after }, expected, layout)
-  if (surprise === null || after === null) return []
+const differencesOf = (
+  layout: Layout,
+  { after }: Observation,
+  { expected, registers }: Surprise,
+): Difference[] => {
+  if (after === null) return []
   const image = new XsaveImage(after, layout)
-  return surprise.registers.map(name => {
+  return registers.map(name => {
     if (name === 'mxcsr')
       return { name, expected: hex32(expected.registers.mxcsr ?? 0), observed: hex32(image.mxcsr) }
     const placed = layout.component(name)
@@ -137,6 +139,33 @@ const differencesOf = (subject: Subject, seen: Seen, expected: Ended): Differenc
       observed: inUse ? hexOf(after.subarray(placed.offset, placed.end)) : 'init',
     }
   })
+}
+
+const observedText = (end: string, differences: readonly Difference[]): string =>
+  differences.length === 0
+    ? end
+    : `${end}, but not as expected: ${differences.map(({ name }) => name).join(' ')}`
+
+/** What can be said of a difference while it is looked at. */
+export type FirstLook = Pick<Finding, 'expected' | 'observed' | 'rule' | 'differences'>
+
+/** @param outcome what a batch has just told: a difference, or a lost process */
+export const firstLook = ({ task }: Subject, outcome: Outcome): FirstLook => {
+  if (outcome.kind !== 'surprise')
+    return {
+      expected: 'the frame’s return',
+      observed: outcome.kind === 'lost' ? outcome.how : outcome.kind,
+      rule: null,
+      differences: [],
+    }
+  const { surprise, observation } = outcome
+  const differences = differencesOf(task.layout, observation, surprise)
+  return {
+    expected: endText(surprise.expected),
+    observed: observedText(observation.end, differences),
+    rule: decidedBy(surprise.expected)?.step.rule ?? null,
+    differences,
+  }
 }
 
 interface Told
@@ -159,11 +188,12 @@ export const tell = (subject: Subject, frame: DrawnFrame): Told => {
   const kept = { end, after: after?.slice() ?? null }
   const predicted = predictAsking(subject, sent, frame.poison, policy)
   if (predicted === null) return { expected: 'nothing that could be said', observed: end, ...nothing }
-  const differences = differencesOf(subject, seen, predicted)
-  const names = differences.map(({ name }) => name)
+  const { layout } = subject.task
+  const surprise = surpriseOf(kept, predicted, layout)
+  const differences = surprise === null ? [] : differencesOf(layout, kept, surprise)
   return {
     expected: endText(predicted),
-    observed: names.length === 0 ? end : `${end}, but not as expected: ${names.join(' ')}`,
+    observed: observedText(end, differences),
     rule: decidedBy(predicted)?.step.rule ?? null,
     differences,
     decisions: decisionsOf(predicted.trail).map(decisionText),
@@ -184,10 +214,20 @@ const sizeOf = ({ edit }: DrawnFrame): number => JSON.stringify(edit.map(plainOp
 export const smaller = (one: Finding, other: Finding): Finding =>
   other.repeated && (!one.repeated || sizeOf(other.frame) < sizeOf(one.frame)) ? other : one
 
-/** The finding that a frame of the run is. */
-export const findingOf = (subject: Subject, frame: DrawnFrame, outcome: Outcome, index: number): Finding => {
+/**
+ * The finding that a frame of the run is: sent again, and shrunk where it shows again.
+ * @param first what could be said when it was seen; told where it does not show again
+ */
+export const findingOf = (
+  subject: Subject,
+  frame: DrawnFrame,
+  outcome: Outcome,
+  index: number,
+  first: FirstLook | null = null,
+): Finding => {
   const kind = kindOf(outcome) as string
   const repeated = kindOf(runOne(subject, frame)) === kind
   const shrunk = repeated ? shrinkFrame(subject, frame, kind) : { frame, tries: 0 }
-  return { index, count: 1, repeated, ...shrunk, ...tell(subject, shrunk.frame) }
+  const told = { index, count: 1, repeated, ...shrunk, ...tell(subject, shrunk.frame) }
+  return repeated || first === null ? told : { ...told, ...first }
 }

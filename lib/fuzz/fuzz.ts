@@ -15,7 +15,7 @@ import type { ComponentName } from '../xstate/components.ts'
 import { readHostCpu } from '../xstate/host.ts'
 import { type Outcome, runBatch } from './batch.ts'
 import { type Counts, type Covered, countTrail, coverageOf, createCounts, missedOf } from './coverage.ts'
-import { type Finding, findingOf, signatureOf, smaller } from './finding.ts'
+import { type Finding, type FirstLook, findingOf, firstLook, signatureOf, smaller } from './finding.ts'
 import { batchFrames, framesOf } from './frames.ts'
 import type { DrawnFrame } from './grammar.ts'
 import { createSubject, type Subject } from './subject.ts'
@@ -141,12 +141,12 @@ const fuzzBatch = (
   tally: Tally,
 ): void => {
   const { subject } = session
-  const fresh: { readonly outcome: Outcome; readonly index: number }[] = []
+  const fresh: { readonly outcome: Outcome; readonly index: number; readonly look: FirstLook }[] = []
   runBatch(subject, frames, (outcome, index) => {
-    if (tally.add(outcome)) fresh.push({ outcome, index })
+    if (tally.add(outcome)) fresh.push({ outcome, index, look: firstLook(subject, outcome) })
   })
-  for (const { outcome, index } of fresh) {
-    const found = findingOf(subject, frames[index] as DrawnFrame, outcome, first + index)
+  for (const { outcome, index, look } of fresh) {
+    const found = findingOf(subject, frames[index] as DrawnFrame, outcome, first + index, look)
     tally.settle(signatureOf(outcome) as string, { ...found, session })
   }
 }

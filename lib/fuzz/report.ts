@@ -9,14 +9,16 @@ import { align, hang, oneLine, plural, seconds } from '../report/text.ts'
 import type { Covered } from './coverage.ts'
 import type { FoundIn, FuzzResult } from './fuzz.ts'
 
-/** 0 where nothing differed; nothing tried is broken, but where that was the user's wish. */
-export const fuzzExitCode = ({
-  findings,
-  frames,
-  interrupted,
-}: Pick<FuzzResult, 'findings' | 'frames' | 'interrupted'>): number => {
-  if (findings.length > 0) return exitCodes.fail
-  return frames === 0 && !interrupted ? exitCodes.broken : exitCodes.ok
+/** Frames of which anything was said: a pass must be earned. */
+const judgedOf = ({ frames, passedOver }: Pick<FuzzResult, 'frames' | 'passedOver'>): number =>
+  Object.values(passedOver).reduce((left, count) => left - count, frames)
+
+/** 0 where nothing differed; nothing judged is broken, but where that was the user's wish. */
+export const fuzzExitCode = (
+  result: Pick<FuzzResult, 'findings' | 'frames' | 'passedOver' | 'interrupted'>,
+): number => {
+  if (result.findings.length > 0) return exitCodes.fail
+  return judgedOf(result) === 0 && !result.interrupted ? exitCodes.broken : exitCodes.ok
 }
 
 const whole = (value: number): string => Math.round(value).toLocaleString('en-US')
@@ -114,6 +116,11 @@ const coverageLines = (coverage: readonly Covered[], { colors, columns }: Style)
 const missedText = ({ rule, of, outcome }: FuzzResult['missed'][number]): string =>
   `${rule} (${of === 'all' ? '' : `${of}, `}${outcome})`
 
+const nothingDiffers = (result: FuzzResult, { green, yellow }: Style['colors']): string => {
+  if (result.frames === 0) return yellow('No frame was sent.')
+  return judgedOf(result) === 0 ? yellow('No frame was judged.') : green('No difference.')
+}
+
 /** A report, in 80 columns. */
 export const fuzzText = (result: FuzzResult, style: Style): string => {
   const { colors } = style
@@ -126,7 +133,7 @@ export const fuzzText = (result: FuzzResult, style: Style): string => {
   const counted = `${whole(frames)} in ${seconds(ms)}, ${whole(frames / Math.max(ms / 1000, 1e-3))} a second; seed ${seed}`
   const verdict =
     findings.length === 0
-      ? colors.green(frames === 0 ? 'No frame was sent.' : 'No difference.')
+      ? nothingDiffers(result, colors)
       : colors.red(
           `${plural(findings.length, 'kind')} of difference${more > 0 ? `, and ${plural(more, 'frame')} of more kinds` : ''}.`,
         )

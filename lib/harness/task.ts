@@ -4,7 +4,7 @@ import type { Task } from '../contract/predict/task.ts'
 import type { ImageSource } from '../probe/request.ts'
 import type { Probe } from '../probe/session.ts'
 import type { XrstorAnswer, XrstorAsk } from '../probe/xrstor.ts'
-import { fieldOffset, initImage, initMxcsr } from '../xstate/image.ts'
+import { fieldOffset, initFcw, initImage, initMxcsr, XsaveImage } from '../xstate/image.ts'
 import type { Layout } from '../xstate/layout.ts'
 import { randomMxcsr } from '../xstate/random.ts'
 
@@ -50,6 +50,7 @@ export const askHardware = (probe: Hardware, questions: readonly Question[]): (H
 }
 
 const sse = 2n
+const fswEsAndB = 0x8080
 const avx = 4n
 
 /** Whether XRSTOR loads MXCSR where AVX is asked for and SSE is not. */
@@ -66,6 +67,32 @@ const avxLoadsMxcsr = (probe: Hardware): boolean => {
   return mxcsrOf(answer) === initMxcsr
 }
 
+const someFop = 0x7e5
+const someAddress = 0x1234_5678n
+
+/** Whether XRSTOR loads FOP, FIP and FDP, and XSAVE saves them, with an exception pending. */
+const keepsPointers = (probe: Hardware): boolean => {
+  const image = initImage(probe.layout)
+  // Invalid operation, not masked, and what follows of it.
+  image.fcw = initFcw & ~1
+  image.fsw = fswEsAndB | 1
+  image.fop = someFop
+  image.fip = someAddress
+  image.fdp = someAddress + 8n
+  image.xstateBv = 1n
+  const ask: HardwareAsk = {
+    instruction: 'xrstor',
+    bytes: image.bytes,
+    mask: 1n,
+    misalignedBy: 0,
+    endsAt: null,
+  }
+  const [answer] = askHardware(probe, [{ ask, before: initImage(probe.layout) }])
+  if (!(answer instanceof Uint8Array)) return false
+  const { fop, fip, fdp } = new XsaveImage(answer, probe.layout)
+  return fop === someFop && fip === someAddress && fdp === someAddress + 8n
+}
+
 const mxcsrOf = (image: Uint8Array): number =>
   new DataView(image.buffer, image.byteOffset, image.byteLength).getUint32(fieldOffset.mxcsr, true)
 
@@ -79,5 +106,6 @@ export const taskOf = (probe: Hardware & Pick<Probe, 'cpu'>): Task => {
     layout,
     xsaves: (probe.cpu.xsaveFeatures & xsavesBit) !== 0,
     avxLoadsMxcsr: layout.xsave && avxLoadsMxcsr(probe),
+    keepsPointers: layout.xsave && keepsPointers(probe),
   }
 }

@@ -58,9 +58,9 @@ const stSize = 10
 const pointers = fieldOffset.mxcsr - fieldOffset.fop
 
 // FCW, FSW, FTW and the registers; FOP, FIP and FDP only where an exception is pending: AMD drops them otherwise.
-const sameX87 = (a: Uint8Array, b: Uint8Array): boolean =>
+const sameX87 = (a: Uint8Array, b: Uint8Array, withPointers = true): boolean =>
   equalBytes(a, fieldOffset.fcw, b, fieldOffset.fcw, 5) &&
-  (!hasEs(a) || equalBytes(a, fieldOffset.fop, b, fieldOffset.fop, pointers)) &&
+  (!withPointers || !hasEs(a) || equalBytes(a, fieldOffset.fop, b, fieldOffset.fop, pointers)) &&
   everyRegister(offset => equalBytes(a, offset, b, offset, stSize))
 
 const isInitX87 = (bytes: Uint8Array): boolean =>
@@ -225,15 +225,17 @@ const sameRange = (a: Uint8Array, aStart: number, b: Uint8Array, bStart: number,
 /**
  * Whether a component of a saved state holds these bytes: those of an area in the standard format in which the
  * component counts, whatever its header says; or its init value where there are none.
+ * @param withPointers whether FOP, FIP and FDP count where an exception is pending: emulators may not keep them
  */
 export const holdsBytes = (
   saved: Uint8Array,
   layout: Layout,
   placed: PlacedComponent,
   source: Uint8Array | null,
+  withPointers = true,
 ): boolean => {
   if (!isInUse(saved, layout, placed)) return source === null || isInit(source, placed)
   if (source === null) return isInit(saved, placed)
-  if (placed.index === 0) return sameX87(saved, source)
+  if (placed.index === 0) return sameX87(saved, source, withPointers)
   return sameRange(saved, placed.offset, source, placed.offset, significantSize(placed))
 }

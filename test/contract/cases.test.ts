@@ -65,6 +65,8 @@ describe.each(knownMachines)('on %s', (_, machine) => {
 
 /** What live kernels alone can answer: another thread, time, luck, an alternate stack, or more than one frame. */
 const liveAlone = [
+  'drawn_frames/as_predicted',
+  'drawn_frames/many_as_predicted',
   'frame_placement/eviction_race',
   'pkru/after_null',
   'pkru/after_rejection',

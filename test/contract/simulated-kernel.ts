@@ -1,13 +1,10 @@
 /**
  * What the kernel does with a frame that is returned from, and what it leaves in the registers, by generation: enough
- * of arch/x86/kernel/fpu/signal.c to hold cases, generations and classification to one another on CPUs that are not
- * here. It can be told to make one mistake.
+ * of arch/x86/kernel/fpu/signal.c to hold cases, generations, the model and classification to one another on CPUs that
+ * are not here. It can be told to make one mistake.
  */
-import type { GenerationId } from '../../lib/contract/generations.ts'
-import type { HardwareAnswer, HardwareAsk } from '../../lib/contract/predict/hardware.ts'
 import { type Abi, frameShape, isIa32 } from '../../lib/frame/abi.ts'
 import { magic1, magic2, magic2Size } from '../../lib/frame/format.ts'
-import { foldFsave } from '../../lib/frame/fsave.ts'
 import { fieldOffset, initFcw, initImage, initMxcsr, XsaveImage } from '../../lib/xstate/image.ts'
 import {
   type Layout,
@@ -16,86 +13,30 @@ import {
   minXsaveSize,
   type PlacedComponent,
 } from '../../lib/xstate/layout.ts'
-import { createMemory, type Memory } from './simulated-memory.ts'
+import {
+  areaBytes,
+  type Believed,
+  headerOf,
+  inUse,
+  isSet,
+  isZero,
+  letPass,
+  loaded64,
+  type Machine,
+  mxcsrRefused,
+  putFrom,
+  putToInit,
+  type Range,
+  raisesGp,
+  touchedBy,
+  u32,
+  u64,
+} from './simulated-cpu.ts'
+import { folded } from './simulated-fold.ts'
+import type { Memory } from './simulated-memory.ts'
 
-/** Mistakes that a kernel could make, one at a time. */
-export const slips = [
-  // What of the frame is believed
-  'magic1 is not asked for',
-  'sizes below 576 are believed',
-  'sizes above user_size are believed',
-  'extended_size is not looked at',
-  'an extended_size of none but xstate_size is enough',
-  'magic2 is not asked for',
-  'magic2 is looked for at user_size',
-  'an unreadable magic2 is a missing one',
-  'no required size',
-  'a required size of XSTATE_BV',
-  // The pointer
-  'NULL keeps the registers',
-  'NULL is rejected',
-  'an unreadable frame is no frame',
-  // XRSTOR
-  'sw.xfeatures are ignored',
-  'unknown sw.xfeatures are rejected',
-  'XSTATE_BV is ignored',
-  'unknown XSTATE_BV is accepted',
-  'supervisor XSTATE_BV is accepted',
-  'XCOMP_BV is ignored',
-  'compacted frames are rejected',
-  'the reserved header is ignored',
-  'reserved MXCSR is accepted',
-  'misaligned frames are accepted',
-  'components left out are kept',
-  'FX-only keeps the other components',
-  'FX-only keeps the keys closed',
-  'FX-only leaves MXCSR',
-  // Page faults
-  'page faults are fatal',
-  'user_size is faulted in',
-  'the claimed size is faulted in',
-  // 32-bit
-  'ia32: x87 is the area’s',
-  'ia32: x87 without its bit',
-  'ia32: tags as they are',
-  'ia32: MXCSR is left at init',
-  'ia32: components left over',
-  'ia32: reserved header as hardware',
-  'ia32: compacted frames are accepted',
-  'ia32: misaligned frames are rejected',
-  'ia32: all is read',
-  // The answer
-  'a rejection leaves the registers',
-  'a rejection leaves x87',
-  'a rejection leaves MXCSR',
-  'a rejection is silent',
-  'SIGSEGV cannot be blocked',
-  'no token is needed',
-  // Delivery
-  'delivery loses AVX',
-  'delivery loses x87',
-  'delivery loses MXCSR',
-  'delivery has the kernel’s keys',
-  'delivery forgets magic2',
-  'delivery forgets bits 0 and 1',
-  'delivery names supervisor components',
-  'ia32: delivery forgets the sw bytes',
-  'ia32: delivery forgets the header’s size',
-  'ia32: delivery tags all registers valid',
-] as const
-export type Slip = (typeof slips)[number]
-
-/** A CPU and its kernel. */
-export interface Machine {
-  readonly layout: Layout
-  readonly generation: GenerationId
-  /**
-   * Whether the CPU has XSAVES, and with it XSAVEC and the compacted format. The kernel saves and restores by it then,
-   * and MXCSR belongs to SSE.
-   */
-  readonly xsaves: boolean
-  readonly slip?: Slip | undefined
-}
+export { type Machine, simulatedXrstor } from './simulated-cpu.ts'
+export { type Slip, slips } from './simulated-slips.ts'
 
 /** A frame that is returned from, as the kernel finds it. */
 export interface ReturnedFrame {
@@ -107,14 +48,6 @@ export interface ReturnedFrame {
   readonly registers: XsaveImage
 }
 
-/** XRSTOR, or FXRSTOR, with what of the frame is believed. */
-interface Believed {
-  readonly fxOnly: boolean
-  readonly mask: bigint
-  /** Bytes that are faulted in where XRSTOR meets a page fault. */
-  readonly faultedIn: number
-}
-
 /** `endless`: the kernel faults in what it has, and meets the same fault again. */
 export type Decision = 'init' | 'rejected' | 'endless' | Believed
 
@@ -122,18 +55,28 @@ export type Decision = 'init' | 'rejected' | 'endless' | Believed
 export const decisionKey = (decision: Decision): string =>
   typeof decision === 'string' ? decision : `${decision.fxOnly} ${decision.mask}`
 
-const pageSize = 4096
 const endOfUserSpace = 1n << 47n
-const supervisor = 0x1800n
-const compacted = 1n << 63n
 /** init_pkru_value: every key but 0 closed. */
 const defaultKeys = 0x5555_5554
 const pkruBit = 1n << 9n
-const sseOrAvx = 6n
+const compacted = 1n << 63n
+const avxOrSse = 6n
+const denormalsAreZeros = 0x40
 
-const u32 = (bytes: Uint8Array, at: number): number => viewOf(bytes).getUint32(at, true)
-const u64 = (bytes: Uint8Array, at: number): bigint => viewOf(bytes).getBigUint64(at, true)
-const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+/** What the kernel copies becomes present. Mutable: for one decision. */
+class Copies {
+  memory: Memory
+
+  constructor(memory: Memory) {
+    this.memory = memory
+  }
+
+  take(at: number, length: number): Uint8Array | null {
+    const bytes = this.memory.read(at, length)
+    if (bytes !== null) this.memory = this.memory.copied(at, length)
+    return bytes
+  }
+}
 
 interface Sw {
   readonly magic1: number
@@ -142,150 +85,221 @@ interface Sw {
   readonly xstateSize: number
 }
 
+const swBytes: Range = [464, 48]
+
+const swOf = (bytes: Uint8Array): Sw => ({
+  magic1: u32(bytes, 0),
+  extendedSize: u32(bytes, 4),
+  xfeatures: u64(bytes, 8),
+  xstateSize: u32(bytes, 16),
+})
+
+const asksForRoom = ({ generation }: Machine): boolean => generation === 'portable' || generation === 'larger'
+
+const isMagic1 = ({ slip }: Machine, found: number): boolean => {
+  if (slip === 'magic1 is compared in its lower half') return (found & 0xffff) === (magic1 & 0xffff)
+  return found === magic1 || slip === 'magic1 is not asked for'
+}
+
+/** As `layout.sizeFor`, also of components that the host has and the task has not. */
+const hostSizeFor = (layout: Layout, features: bigint): number =>
+  layout
+    .toJSON()
+    .components.filter(({ index, supervisor }) => !supervisor && (features >> BigInt(index)) & 1n)
+    .reduce((size, one) => Math.max(size, one.offset + one.size), minXsaveSize as number)
+
+/** Whether xstate_size lies between 576 and user_size. */
+const isBelievedSize = (machine: Machine, size: number): boolean => {
+  const { layout, generation, slip } = machine
+  const least = minXsaveSize + (slip === 'a size of 576 is not believed' ? 1 : 0)
+  if (size < least && slip !== 'sizes below 576 are believed') return false
+  if (generation === 'larger' || slip === 'sizes above user_size are believed') return true
+  if (slip === 'sizes up to the host’s are believed') return size <= hostSizeFor(layout, layout.hostFeatures)
+  return size < layout.size + (slip === 'a size of user_size is not believed' ? 0 : 1)
+}
+
+/** The least extended_size that is taken. */
+const neededExtended = (machine: Machine, abi: Abi, size: number): number => {
+  const { layout, slip } = machine
+  const room = asksForRoom(machine) ? magic2Size : 0
+  switch (slip) {
+    case 'extended_size is not looked at':
+      return 0
+    case 'an extended_size of none but xstate_size is enough':
+      return size
+    case 'an extended_size of xstate_size is not believed':
+      return size + Math.max(1, room)
+    case 'extended_size needs a byte to spare':
+      return size + magic2Size + 1
+    case 'extended_size is compared with 576':
+      return minXsaveSize
+    case 'extended_size is compared with user_size':
+      return layout.size
+    case 'ia32: extended_size must count the header':
+      return size + magic2Size + frameShape(abi).fsaveSize
+    default:
+      return size + room
+  }
+}
+
 /** `check_xstate_in_sigframe`, up to MAGIC1 and the sizes. */
-const believes = ({ layout, generation, slip }: Machine, sw: Sw): boolean => {
-  if (sw.magic1 !== magic1 && slip !== 'magic1 is not asked for') return false
-  if (generation === 'regressed') return true
-  const roomy =
-    (generation === 'portable' || generation === 'larger') &&
-    slip !== 'an extended_size of none but xstate_size is enough'
-  const needed = sw.xstateSize + (roomy ? magic2Size : 0)
+const believes = (machine: Machine, abi: Abi, sw: Sw): boolean => {
+  if (!isMagic1(machine, sw.magic1)) return false
+  if (machine.generation === 'regressed') return true
   return (
-    (sw.xstateSize >= minXsaveSize || slip === 'sizes below 576 are believed') &&
-    (sw.xstateSize <= layout.size ||
-      generation === 'larger' ||
-      slip === 'sizes above user_size are believed') &&
-    (sw.extendedSize >= needed || slip === 'extended_size is not looked at')
+    isBelievedSize(machine, sw.xstateSize) && sw.extendedSize >= neededExtended(machine, abi, sw.xstateSize)
   )
 }
 
-const fxOnly = (faultedIn: number): Believed => ({ fxOnly: true, mask: legacyFeatures, faultedIn })
+const magic2At = ({ layout, generation, slip }: Machine, { xstateSize, extendedSize }: Sw): number => {
+  switch (slip) {
+    case 'magic2 is looked for at user_size':
+      return layout.size
+    case 'magic2 is looked for a byte further':
+      return xstateSize + 1
+    case 'magic2 is looked for 4 bytes before':
+      return xstateSize - 4
+    case 'magic2 is looked for by extended_size':
+      return extendedSize - magic2Size
+    default:
+      return generation === 'regressed' ? layout.size : xstateSize
+  }
+}
+
+const isMagic2 = ({ slip }: Machine, found: Uint8Array | null): boolean => {
+  if (slip === 'magic2 is not asked for') return true
+  if (found === null) return false
+  if (slip === 'magic2 is compared in its lower half') return (u32(found, 0) & 0xffff) === (magic2 & 0xffff)
+  return u32(found, 0) === magic2
+}
+
+const compactedSize = ({ components }: Layout, mask: bigint): number =>
+  components.reduce(
+    (size, one) => (one.index > 1 && isSet(mask, one) ? size + one.size : size),
+    minXsaveSize as number,
+  )
+
+/** The standard-format size of what the frame says that it has, and the task has, too. */
+const requiredSize = (machine: Machine, copies: Copies, area: number, sw: Sw): number => {
+  const { layout, slip } = machine
+  const known = sw.xfeatures & layout.features
+  if (sw.xstateSize === layout.size && sw.xfeatures === layout.features) return layout.size
+  switch (slip) {
+    case 'a required size of XSTATE_BV': {
+      const header = copies.memory.read(area + legacySize, minXsaveSize - legacySize)
+      return layout.sizeFor(header === null ? known : known & u64(header, 0))
+    }
+    case 'a required size of features that the task has not':
+      return hostSizeFor(layout, sw.xfeatures)
+    case 'a required size of user_size':
+      return layout.size
+    case 'a required size of 576':
+      return minXsaveSize
+    case 'a required size in the compacted format':
+      return compactedSize(layout, known)
+    default:
+      return layout.sizeFor(known)
+  }
+}
+
+const faultedInOf = ({ layout, slip }: Machine, size: number, xstateSize: number): number => {
+  switch (slip) {
+    case 'user_size is faulted in':
+      return layout.size
+    case 'the claimed size is faulted in':
+      return xstateSize
+    case 'the legacy region is faulted in':
+      return legacySize
+    case '576 bytes are faulted in':
+      return minXsaveSize
+    default:
+      return size
+  }
+}
+
+const maskOf = (machine: Machine, copies: Copies, area: number, { xfeatures }: Sw): bigint => {
+  const { layout, slip } = machine
+  const known = xfeatures & layout.features
+  switch (slip) {
+    case 'sw.xfeatures are ignored':
+      return layout.features
+    case 'the mask has always x87 and SSE':
+      return known | legacyFeatures
+    case 'the mask is XSTATE_BV’s': {
+      const header = copies.memory.read(area + legacySize, minXsaveSize - legacySize)
+      return header === null ? known : known & u64(header, 0)
+    }
+    default:
+      return known
+  }
+}
 
 /** What of the frame whose area lies there is believed. */
-const check = (machine: Machine, memory: Memory, area: number): Believed | 'rejected' => {
-  const { layout, generation, slip } = machine
-  const bytes = memory.read(area, legacySize)
+const check = (machine: Machine, abi: Abi, copies: Copies, area: number): Believed | 'rejected' => {
+  const { layout, slip } = machine
+  const bytes = copies.take(area + swBytes[0], swBytes[1])
   if (bytes === null) return 'rejected'
-  const sw: Sw = {
-    magic1: u32(bytes, 464),
-    extendedSize: u32(bytes, 468),
-    xfeatures: u64(bytes, 472),
-    xstateSize: u32(bytes, 480),
+  const sw = swOf(bytes)
+  const { xstateSize, xfeatures } = sw
+  const requires = asksForRoom(machine) && slip !== 'no required size'
+  const fxOnly: Believed = {
+    fxOnly: true,
+    mask: legacyFeatures,
+    faultedIn: requires ? legacySize : layout.size,
   }
-  const { xstateSize } = sw
-  const requires = (generation === 'portable' || generation === 'larger') && slip !== 'no required size'
-  if (!believes(machine, sw)) return fxOnly(requires ? legacySize : layout.size)
-  const atHost = generation === 'regressed' || slip === 'magic2 is looked for at user_size'
-  const found = memory.read(area + (atHost ? layout.size : xstateSize), magic2Size)
+  if (!believes(machine, abi, sw)) return fxOnly
+  const found = copies.take(area + magic2At(machine, sw), magic2Size)
   if (found === null && slip !== 'an unreadable magic2 is a missing one') return 'rejected'
-  if ((found === null || u32(found, 0) !== magic2) && slip !== 'magic2 is not asked for')
-    return fxOnly(requires ? legacySize : layout.size)
-  const known = sw.xfeatures & layout.features
-  if (slip === 'unknown sw.xfeatures are rejected' && sw.xfeatures !== known) return 'rejected'
-  const mask = slip === 'sw.xfeatures are ignored' ? layout.features : known
-  if (slip === 'the claimed size is faulted in') return { fxOnly: false, mask, faultedIn: xstateSize }
-  if (!requires) return { fxOnly: false, mask, faultedIn: layout.size }
-  const header = memory.read(area + legacySize, minXsaveSize - legacySize)
-  const wanted = slip === 'a required size of XSTATE_BV' && header !== null ? known & u64(header, 0) : known
-  const native = xstateSize === layout.size && sw.xfeatures === layout.features
-  const required = native ? layout.size : layout.sizeFor(wanted)
-  if (xstateSize < required) return 'rejected'
-  return { fxOnly: false, mask, faultedIn: slip === 'user_size is faulted in' ? layout.size : required }
-}
-
-interface Header {
-  readonly xstateBv: bigint
-  readonly xcompBv: bigint
-  /** Behind XCOMP_BV: 48 bytes. */
-  readonly reserved: Uint8Array
-}
-
-const headerOf = (bytes: Uint8Array): Header => ({
-  xstateBv: u64(bytes, 0),
-  xcompBv: u64(bytes, 8),
-  reserved: bytes.subarray(16),
-})
-
-const isZero = (bytes: Uint8Array): boolean => bytes.every(byte => byte === 0)
-
-/** The bits of XSTATE_BV that are let pass though nobody has them. */
-const letPass = ({ slip }: Machine): bigint => {
-  if (slip === 'unknown XSTATE_BV is accepted') return ~0n
-  return slip === 'supervisor XSTATE_BV is accepted' ? supervisor : 0n
-}
-
-/** Whether XRSTOR raises #GP by the header: SDM volume 1, 13.8.1 and 13.8.2. */
-const hardwareRefuses = (machine: Machine, { xstateBv, xcompBv, reserved }: Header): boolean => {
-  const { layout, xsaves, slip } = machine
-  const unknown = (bits: bigint): boolean => (bits & ~layout.hostFeatures & ~letPass(machine)) !== 0n
-  if (slip !== 'XCOMP_BV is ignored') {
-    if ((xcompBv & compacted) !== 0n)
-      return (
-        !xsaves ||
-        slip === 'compacted frames are rejected' ||
-        unknown(xcompBv & ~compacted) ||
-        (xstateBv & ~xcompBv) !== 0n ||
-        !isZero(reserved)
-      )
-    if (xcompBv !== 0n) return true
-  }
-  if (slip !== 'the reserved header is ignored' && !isZero(reserved.subarray(0, 8))) return true
-  return unknown(xstateBv)
-}
-
-const mxcsrRefused = ({ layout, slip }: Machine, mxcsr: number): boolean =>
-  slip !== 'reserved MXCSR is accepted' && (BigInt(mxcsr) & ~BigInt(layout.mxcsrMask)) !== 0n
-
-const isSet = (mask: bigint, { mask: bit }: PlacedComponent): boolean => (mask & bit) !== 0n
-
-/** What XSTATE_BV counts for. */
-const inUse = ({ layout, slip }: Machine, { xstateBv }: Header): bigint =>
-  slip === 'XSTATE_BV is ignored' ? layout.features : xstateBv
-
-type Range = readonly [at: number, length: number]
-
-/** What XRSTOR reads of the area. */
-const xrstorReads = (machine: Machine, area: number, header: Header, mask: bigint): Range[] => {
-  const components = machine.layout.components.filter(one => isSet(mask & inUse(machine, header), one))
-  return [
-    [area + legacySize, minXsaveSize - legacySize],
-    ...((mask & sseOrAvx) === 0n ? [] : [[area + fieldOffset.mxcsr, 8] as const]),
-    ...components.flatMap(({ ranges }) => ranges.map(({ offset, size }): Range => [area + offset, size])),
-  ]
-}
-
-/** Whether the instruction raises #GP; page faults are no matter of this. */
-const raisesGp = (machine: Machine, memory: Memory, area: number, believed: Believed): boolean => {
-  const { slip } = machine
-  const alignment = believed.fxOnly ? 16 : 64
-  if (area % alignment !== 0 && slip !== 'misaligned frames are accepted') return true
-  const legacy = memory.read(area, legacySize)
-  if (legacy === null) return false
-  const mxcsr = u32(legacy, fieldOffset.mxcsr)
-  if (believed.fxOnly) return mxcsrRefused(machine, mxcsr)
-  const bytes = memory.read(area + legacySize, minXsaveSize - legacySize)
-  if (bytes === null) return false
-  const header = headerOf(bytes)
-  if (hardwareRefuses(machine, header)) return true
-  const asCompacted = (header.xcompBv & compacted) !== 0n
-  const loads = asCompacted ? believed.mask & header.xstateBv & 2n : believed.mask & sseOrAvx
-  return loads !== 0n && mxcsrRefused(machine, mxcsr)
+  if (!isMagic2(machine, found)) return fxOnly
+  if (slip === 'unknown sw.xfeatures are rejected' && (xfeatures & ~layout.features) !== 0n) return 'rejected'
+  const mask = maskOf(machine, copies, area, sw)
+  if (!requires) return { fxOnly: false, mask, faultedIn: faultedInOf(machine, layout.size, xstateSize) }
+  const required = requiredSize(machine, copies, area, sw)
+  const least = required + (slip === 'a required size that must be exceeded' ? 1 : 0)
+  if (xstateSize < least) return slip === 'too small is FX-only' ? fxOnly : 'rejected'
+  return { fxOnly: false, mask, faultedIn: faultedInOf(machine, required, xstateSize) }
 }
 
 /** `restore_fpregs_from_user`: the instruction, and what is done where it meets a page fault. */
 const decide64 = (machine: Machine, memory: Memory, area: number, believed: Believed): Decision => {
-  if (raisesGp(machine, memory, area, believed)) return 'rejected'
-  const bytes = memory.read(area + legacySize, minXsaveSize - legacySize)
-  const touched: Range[] =
-    believed.fxOnly || bytes === null
-      ? [[area, believed.fxOnly ? legacySize : minXsaveSize]]
-      : xrstorReads(machine, area, headerOf(bytes), believed.mask)
-  const faults = touched.filter(([at, length]) => memory.reach(at, length) !== 'present')
-  if (faults.length === 0) return believed
-  if (machine.slip === 'page faults are fatal') return 'rejected'
+  const { slip } = machine
+  const asks = slip === 'FX-only looks at the header' ? { ...believed, fxOnly: false } : believed
+  if (raisesGp(machine, memory, area, asks)) return 'rejected'
+  const faults = touchedBy(machine, memory, area, asks).filter(
+    ([at, length]) => memory.reach(at, length) !== 'present',
+  )
+  if (faults.length === 0) return asks
+  if (slip === 'page faults are fatal') return 'rejected'
   const faultedIn: Range = [area, believed.faultedIn]
   if (memory.reach(...faultedIn) === 'unreadable') return 'rejected'
-  return faults.every(one => memory.brings(faultedIn, one)) ? believed : 'endless'
+  return faults.every(one => memory.brings(faultedIn, one)) ? asks : 'endless'
+}
+
+/** The header of a 32-bit frame: `validate_user_xstate_header`. */
+const headerRefused = (machine: Machine, bytes: Uint8Array): boolean => {
+  const { layout, slip } = machine
+  const { xstateBv, xcompBv, reserved } = headerOf(bytes)
+  if ((xstateBv & ~layout.features & ~letPass(machine)) !== 0n) return true
+  const takesXcompBv =
+    slip === 'XCOMP_BV is ignored' ||
+    (slip === 'ia32: compacted frames are accepted' && (xcompBv & ~compacted & ~layout.features) === 0n)
+  if (xcompBv !== 0n && !takesXcompBv) return true
+  const looked =
+    slip === 'the reserved header is ignored' ? 0 : slip === 'ia32: reserved header as hardware' ? 8 : 48
+  return !isZero(reserved.subarray(0, looked))
+}
+
+const mxcsrRefused32 = (machine: Machine, memory: Memory, area: number): boolean => {
+  const word = memory.read(area + fieldOffset.mxcsr, 8)
+  if (word === null) return true
+  const refusesDaz = machine.slip === 'ia32: MXCSR has no denormals-are-zeros'
+  return mxcsrRefused(machine, u32(word, 0)) || (refusesDaz && (u32(word, 0) & denormalsAreZeros) !== 0)
+}
+
+/** The components with which MXCSR is looked at: x87, SSE, AVX. */
+const mxcsrWith = ({ slip }: Machine): bigint => {
+  if (slip === 'ia32: MXCSR is always looked at') return ~0n
+  return slip === 'ia32: MXCSR is looked at for SSE alone' ? 2n : legacyFeatures | avxOrSse
 }
 
 /** `copy_uabi_to_xstate`, and what else of a 32-bit frame can fail. */
@@ -293,29 +307,28 @@ const decide32 = (machine: Machine, memory: Memory, fsave: number, believed: Bel
   const { layout, slip } = machine
   const area = fsave + frameShape('ia32').fsaveSize
   if (slip === 'ia32: misaligned frames are rejected' && area % 64 !== 0) return 'rejected'
-  const legacy = memory.read(area, legacySize)
-  if (memory.read(fsave, area - fsave) === null || legacy === null) return 'rejected'
-  const mxcsr = u32(legacy, fieldOffset.mxcsr)
-  if (believed.fxOnly) return mxcsrRefused(machine, mxcsr) ? 'rejected' : believed
+  if (memory.read(fsave, area - fsave) === null) return 'rejected'
   const bytes = memory.read(area + legacySize, minXsaveSize - legacySize)
-  if (bytes === null) return 'rejected'
-  const { xstateBv, xcompBv, reserved } = headerOf(bytes)
-  if ((xstateBv & ~layout.features & ~letPass(machine)) !== 0n) return 'rejected'
-  const takesXcompBv =
-    slip === 'XCOMP_BV is ignored' ||
-    (slip === 'ia32: compacted frames are accepted' && (xcompBv & ~compacted & ~layout.features) === 0n)
-  if (xcompBv !== 0n && !takesXcompBv) return 'rejected'
-  const looked =
-    slip === 'the reserved header is ignored' ? 0 : slip === 'ia32: reserved header as hardware' ? 8 : 48
-  if (!isZero(reserved.subarray(0, looked))) return 'rejected'
-  // x87, SSE or AVX
-  if ((xstateBv & 7n) !== 0n && mxcsrRefused(machine, mxcsr)) return 'rejected'
-  const read = slip === 'ia32: all is read' ? layout.features : inUse(machine, headerOf(bytes))
+  if (believed.fxOnly) {
+    if (slip === 'ia32: FX-only looks at the header' && (bytes === null || headerRefused(machine, bytes)))
+      return 'rejected'
+    if (memory.read(area, legacySize) === null || mxcsrRefused32(machine, memory, area)) return 'rejected'
+    return believed
+  }
+  if (bytes === null || headerRefused(machine, bytes)) return 'rejected'
+  const header = headerOf(bytes)
+  const looks = (header.xstateBv & mxcsrWith(machine)) !== 0n || slip === 'ia32: MXCSR is always looked at'
+  if (looks && mxcsrRefused32(machine, memory, area)) return 'rejected'
+  const read = slip === 'ia32: all is read' ? layout.features : inUse(machine, header)
   const unread = layout.components.some(
     one => isSet(read, one) && memory.reach(area + one.offset, one.size) === 'unreadable',
   )
   return unread ? 'rejected' : believed
 }
+
+/** Where the area lies to which a pointer leads. */
+const areaAt = ({ slip }: Machine, abi: Abi, pointer: number): number =>
+  pointer + (slip === 'ia32: the header is not skipped' ? 0 : frameShape(abi).fsaveSize)
 
 /** What the kernel makes of a frame: the decisions up to where registers change. */
 export const decide = (machine: Machine, { abi, pointer, memory }: ReturnedFrame): Decision => {
@@ -324,23 +337,13 @@ export const decide = (machine: Machine, { abi, pointer, memory }: ReturnedFrame
   const nowhere = slip === 'an unreadable frame is no frame' ? 'init' : 'rejected'
   if (pointer >= endOfUserSpace) return nowhere
   const at = Number(pointer)
-  const area = at + frameShape(abi).fsaveSize
-  // All of the legacy region is read sooner or later, and the answer is the same.
-  if (memory.reach(area, legacySize) === 'unreadable') return nowhere
-  const believed = check(machine, memory, area)
+  const area = areaAt(machine, abi, at)
+  if (memory.reach(area + swBytes[0], swBytes[1]) === 'unreadable') return nowhere
+  const copies = new Copies(memory)
+  const believed = check(machine, abi, copies, area)
   if (believed === 'rejected') return believed
-  return isIa32(abi) ? decide32(machine, memory, at, believed) : decide64(machine, memory, area, believed)
-}
-
-const putToInit = (image: XsaveImage, { name, mask, ranges }: PlacedComponent): void => {
-  for (const { offset, size } of ranges) image.bytes.fill(0, offset, offset + size)
-  if (name === 'x87') image.fcw = initFcw
-  image.xstateBv &= ~mask
-}
-
-const putFrom = (image: XsaveImage, bytes: Uint8Array, { mask, ranges }: PlacedComponent): void => {
-  for (const { offset, size } of ranges) image.bytes.set(bytes.subarray(offset, offset + size), offset)
-  image.xstateBv |= mask
+  if (isIa32(abi)) return decide32(machine, copies.memory, at, believed)
+  return decide64(machine, copies.memory, area, believed)
 }
 
 const closeKeys = (image: XsaveImage): void => {
@@ -350,49 +353,36 @@ const closeKeys = (image: XsaveImage): void => {
 }
 
 /** `fpu__clear_user_states`. */
-const clearedRegisters = (layout: Layout): XsaveImage => {
+const clearedRegisters = (layout: Layout, opensKeys: boolean): XsaveImage => {
   const image = initImage(layout)
-  closeKeys(image)
+  if (!opensKeys) closeKeys(image)
   return image
 }
 
-/** All that can be read of an area: what cannot is of no component that is loaded. */
-const areaBytes = (memory: Memory, area: number, { components }: Layout, size: number): Uint8Array => {
-  const bytes = new Uint8Array(size)
-  bytes.set(memory.read(area, legacySize) as Uint8Array)
-  const header = memory.read(area + legacySize, minXsaveSize - legacySize)
-  if (header !== null) bytes.set(header, legacySize)
-  for (const { offset, size: length } of components) {
-    const read = memory.read(area + offset, length)
-    if (read !== null) bytes.set(read, offset)
+const only = ({ layout }: Machine, name: string): bigint =>
+  layout.components.find(one => one.name === name)?.mask ?? 0n
+
+/** What does not go to init though the frame leaves it out. */
+const keptBy = (machine: Machine, { fxOnly }: Believed): bigint => {
+  switch (machine.slip) {
+    case 'FX-only keeps the other components':
+      return fxOnly ? ~0n : 0n
+    case 'FX-only keeps AVX':
+      return fxOnly ? only(machine, 'avx') : 0n
+    case 'components left out are kept':
+      return fxOnly ? 0n : ~0n
+    case 'x87 left out is kept':
+      return only(machine, 'x87')
+    case 'AVX left out is kept':
+      return fxOnly ? 0n : only(machine, 'avx')
+    case 'the keys left out are kept':
+      return only(machine, 'pkru')
+    default:
+      return 0n
   }
-  return bytes
 }
 
-/** What the instruction itself loads. */
-const loaded64 = (
-  machine: Machine,
-  bytes: Uint8Array,
-  registers: XsaveImage,
-  believed: Believed,
-): XsaveImage => {
-  const { layout } = machine
-  const after = registers.clone()
-  const mxcsr = u32(bytes, fieldOffset.mxcsr) & layout.mxcsrMask
-  const header = headerOf(bytes.subarray(legacySize, minXsaveSize))
-  const loaded = believed.fxOnly ? legacyFeatures : inUse(machine, header)
-  for (const one of layout.components) {
-    if (!isSet(believed.mask, one)) continue
-    if (isSet(loaded, one)) putFrom(after, bytes, one)
-    else putToInit(after, one)
-  }
-  const asCompacted = !believed.fxOnly && (header.xcompBv & compacted) !== 0n
-  if (asCompacted ? (believed.mask & 2n) !== 0n : (believed.mask & sseOrAvx) !== 0n)
-    after.mxcsr = asCompacted && (header.xstateBv & 2n) === 0n ? initMxcsr : mxcsr
-  return after
-}
-
-/** Then what the frame leaves out goes to init. */
+/** The instruction; then what the frame leaves out goes to init. */
 const after64 = (
   machine: Machine,
   bytes: Uint8Array,
@@ -401,13 +391,15 @@ const after64 = (
 ): XsaveImage => {
   const { layout, xsaves, slip } = machine
   const after = loaded64(machine, bytes, registers, believed)
-  const keeps = believed.fxOnly
-    ? slip === 'FX-only keeps the other components'
-    : slip === 'components left out are kept'
-  const left = keeps ? 0n : layout.features & ~believed.mask
+  const left = layout.features & ~believed.mask & ~keptBy(machine, believed)
   for (const one of layout.components) if (isSet(left, one)) putToInit(after, one)
-  if ((left & (xsaves ? 2n : sseOrAvx)) !== 0n) after.mxcsr = initMxcsr
+  if ((left & (xsaves ? 2n : avxOrSse)) !== 0n && slip !== 'MXCSR is kept where SSE is left out')
+    after.mxcsr = initMxcsr
   return after
+}
+
+const loseUpperXmm = (image: XsaveImage): void => {
+  image.bytes.fill(0, fieldOffset.xmm + 8 * 16, fieldOffset.xmm + 16 * 16)
 }
 
 /** Copied into the kernel's buffer, the fsave header folded in; then XRSTOR from there. */
@@ -419,23 +411,34 @@ const after32 = (
   believed: Believed,
 ): XsaveImage => {
   const { layout, xsaves, slip } = machine
-  const buffer = registers.clone()
   const header = headerOf(bytes.subarray(legacySize, minXsaveSize))
-  const before = buffer.xstateBv
   const named = believed.fxOnly ? legacyFeatures : inUse(machine, header)
-  for (const one of layout.components) if (isSet(named, one)) putFrom(buffer, bytes, one)
-  if (believed.fxOnly || (named & 7n) !== 0n) buffer.mxcsr = u32(bytes, fieldOffset.mxcsr) & layout.mxcsrMask
-  const folded = slip === 'ia32: x87 is the area’s' ? buffer.bytes : foldFsave(buffer.bytes, fsave)
-  if (slip === 'ia32: tags as they are') folded[fieldOffset.ftw] = u32(fsave, 8)
-  let mask = named & believed.mask
-  if (slip === 'ia32: components left over') mask |= before & ~legacyFeatures
+  const buffer = registers.bytes.slice()
+  for (const one of layout.components)
+    if (isSet(named, one))
+      for (const { offset, size } of one.ranges) buffer.set(bytes.subarray(offset, offset + size), offset)
+  const takesMxcsr = believed.fxOnly || (named & (legacyFeatures | avxOrSse)) !== 0n
+  const mxcsr = takesMxcsr ? u32(bytes, fieldOffset.mxcsr) & layout.mxcsrMask : registers.mxcsr
+  const image = folded(buffer, fsave, slip)
+  let mask = named & (slip === 'ia32: XSTATE_BV without the mask' ? layout.features : believed.mask)
+  if (slip === 'ia32: components left over') mask |= registers.xstateBv & ~legacyFeatures
   if (slip === 'ia32: x87 without its bit') mask |= 1n
   const after = new XsaveImage(new Uint8Array(layout.size), layout)
   after.fcw = initFcw
-  for (const one of layout.components) if (isSet(mask, one)) putFrom(after, folded, one)
+  for (const one of layout.components) if (isSet(mask, one)) putFrom(after, image, one)
   const hasMxcsr = (!xsaves || (mask & 2n) !== 0n) && slip !== 'ia32: MXCSR is left at init'
-  after.mxcsr = hasMxcsr ? buffer.mxcsr : initMxcsr
+  after.mxcsr = hasMxcsr ? mxcsr : initMxcsr
+  if (slip === 'ia32: XMM8 and up are lost') loseUpperXmm(after)
   return after
+}
+
+const afterRejection = ({ layout, slip }: Machine, registers: XsaveImage): XsaveImage => {
+  if (slip === 'a rejection leaves the registers') return registers.clone()
+  const cleared = clearedRegisters(layout, slip === 'a rejection opens the keys')
+  const [x87] = layout.components
+  if (slip === 'a rejection leaves x87') putFrom(cleared, registers.bytes, x87 as PlacedComponent)
+  if (slip === 'a rejection leaves MXCSR') cleared.mxcsr = registers.mxcsr
+  return cleared
 }
 
 /** What a decision leaves in the registers. */
@@ -443,44 +446,16 @@ export const registersAfter = (machine: Machine, frame: ReturnedFrame, decision:
   const { slip, layout } = machine
   const { abi, memory, pointer, registers } = frame
   if (decision === 'init')
-    return slip === 'NULL keeps the registers' ? registers.clone() : clearedRegisters(layout)
-  if (typeof decision === 'string') {
-    if (slip === 'a rejection leaves the registers') return registers.clone()
-    const cleared = clearedRegisters(layout)
-    const [x87] = layout.components
-    if (slip === 'a rejection leaves x87') putFrom(cleared, registers.bytes, x87 as PlacedComponent)
-    if (slip === 'a rejection leaves MXCSR') cleared.mxcsr = registers.mxcsr
-    return cleared
-  }
+    return slip === 'NULL keeps the registers'
+      ? registers.clone()
+      : clearedRegisters(layout, slip === 'NULL opens the keys')
+  if (typeof decision === 'string') return afterRejection(machine, registers)
   const at = Number(pointer)
-  const { fsaveSize } = frameShape(abi)
-  const bytes = areaBytes(memory, at + fsaveSize, layout, layout.size)
+  const bytes = areaBytes(memory, areaAt(machine, abi, at), layout)
   const after = isIa32(abi)
-    ? after32(machine, bytes, memory.read(at, fsaveSize) as Uint8Array, registers, decision)
+    ? after32(machine, bytes, memory.read(at, frameShape(abi).fsaveSize) as Uint8Array, registers, decision)
     : after64(machine, bytes, registers, decision)
   if (slip === 'FX-only keeps the keys closed' && decision.fxOnly) closeKeys(after)
   if (slip === 'FX-only leaves MXCSR' && decision.fxOnly) after.mxcsr = registers.mxcsr
   return after
-}
-
-/** What the CPU itself does with these bytes in user mode; it has no slips. */
-export const simulatedXrstor = (
-  machine: Machine,
-  { instruction, bytes, mask, misalignedBy, endsAt }: HardwareAsk,
-  before: XsaveImage,
-): HardwareAnswer => {
-  const { layout } = machine
-  const cpu: Machine = { ...machine, slip: undefined }
-  const end = 16 * pageSize
-  const area = endsAt === null ? pageSize + misalignedBy : end - endsAt
-  const all = new Uint8Array(endsAt ?? layout.size)
-  all.set(bytes.subarray(0, all.length))
-  const memory = createMemory([{ start: 0, end, at: area, bytes: all }], [])
-  const believed = { fxOnly: instruction === 'fxrstor', mask, faultedIn: 0 }
-  if (raisesGp(cpu, memory, area, believed)) return 'fault'
-  const header = headerOf(all.subarray(legacySize, minXsaveSize))
-  // It touches what it reads, and no more.
-  const touched = believed.fxOnly ? [] : xrstorReads(cpu, area, header, mask)
-  if (touched.some(([at, length]) => memory.reach(at, length) === 'unreadable')) return 'page fault'
-  return loaded64(cpu, areaBytes(memory, area, layout, layout.size), before, believed).bytes
 }

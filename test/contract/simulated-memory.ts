@@ -40,6 +40,8 @@ export interface Memory {
   reach(at: number, length: number): Reach
   /** Bytes as the kernel copies them, which brings absent pages in; null where that fails. */
   read(at: number, length: number): Uint8Array | null
+  /** The same, once these bytes were copied: what was absent of them is present, contended pages apart. */
+  copied(at: number, length: number): Memory
   /** Whether faulting in one range brings in all that is absent of another. @returns false where it cannot be had */
   brings(
     faultedIn: readonly [at: number, length: number],
@@ -50,10 +52,23 @@ export interface Memory {
 const worst = (a: Reach, b: Reach): Reach =>
   a === 'unreadable' || b === 'unreadable' ? 'unreadable' : a === 'absent' ? a : b
 
-export const createMemory = (mappings: readonly Mapping[], changed: readonly ChangedPages[]): Memory => {
+type Bytes = readonly [at: number, length: number]
+
+const holds = (page: number, at: number, length: number): boolean =>
+  page >= pageOf(at) && page <= pageOf(at + length - 1)
+
+/** @param brought what was copied of it so far */
+export const createMemory = (
+  mappings: readonly Mapping[],
+  changed: readonly ChangedPages[],
+  brought: readonly Bytes[] = [],
+): Memory => {
   const pageReach = (page: number): Reach => {
-    const one = changed.findLast(({ at, length }) => page >= pageOf(at) && page <= pageOf(at + length - 1))
-    if (one !== undefined) return reachOf[one.state]
+    const one = changed.findLast(({ at, length }) => holds(page, at, length))
+    if (one !== undefined) {
+      const isBack = one.state !== 'contended' && brought.some(([at, length]) => holds(page, at, length))
+      return isBack && reachOf[one.state] === 'absent' ? 'present' : reachOf[one.state]
+    }
     const address = page * pageSize
     return mappings.some(({ start, end }) => address >= start && address < end) ? 'present' : 'unreadable'
   }
@@ -62,8 +77,10 @@ export const createMemory = (mappings: readonly Mapping[], changed: readonly Cha
     for (let page = pageOf(at); page <= pageOf(at + length - 1); page++) found = worst(found, pageReach(page))
     return found
   }
-  return {
+  const memory: Memory = {
     reach,
+    copied: (at, length) =>
+      changed.length === 0 ? memory : createMemory(mappings, changed, [...brought, [at, length]]),
     read: (at, length) => {
       if (reach(at, length) === 'unreadable') return null
       const bytes = new Uint8Array(length).fill(leftOver)
@@ -82,4 +99,5 @@ export const createMemory = (mappings: readonly Mapping[], changed: readonly Cha
       return true
     },
   }
+  return memory
 }

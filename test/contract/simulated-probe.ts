@@ -3,6 +3,7 @@
  * needs no other thread, no alternate stack and no time. What it cannot do it refuses.
  */
 import type { GenerationId } from '../../lib/contract/generations.ts'
+import type { HardwareAnswer } from '../../lib/contract/predict/hardware.ts'
 import { type Abi, frameShape, isIa32 } from '../../lib/frame/abi.ts'
 import { applyPrimitives } from '../../lib/frame/apply.ts'
 import { buildFpstate } from '../../lib/frame/build.ts'
@@ -10,14 +11,25 @@ import { compileEdit } from '../../lib/frame/compile.ts'
 import type { EditLimits, EditOp, Primitive } from '../../lib/frame/edit.ts'
 import { magic2Size } from '../../lib/frame/format.ts'
 import { type FrameParts, FrameRecord, restorable } from '../../lib/frame/reader.ts'
+import type { FuzzedProbe } from '../../lib/fuzz/subject.ts'
 import { geometryOf } from '../../lib/probe/geometry.ts'
-import type { ProbeRequest, Raise } from '../../lib/probe/request.ts'
+import {
+  PlacedImage,
+  PreparedImage,
+  PreparedRequest,
+  type ProbeRequest,
+  placedImage,
+  prepareRequest,
+  type Raise,
+  type RequestContext,
+} from '../../lib/probe/request.ts'
 import type { Seen } from '../../lib/probe/result.ts'
 import type { Probe } from '../../lib/probe/session.ts'
+import { checkAsks, type XrstorAnswer } from '../../lib/probe/xrstor.ts'
 import { explain, explainMxcsr } from '../../lib/xstate/compare.ts'
 import type { ComponentName } from '../../lib/xstate/components.ts'
 import type { HostCpu } from '../../lib/xstate/host.ts'
-import { initMxcsr, type XsaveImage } from '../../lib/xstate/image.ts'
+import { initImage, initMxcsr, XsaveImage } from '../../lib/xstate/image.ts'
 import type { Layout } from '../../lib/xstate/layout.ts'
 import { randomImage } from '../../lib/xstate/random.ts'
 import {
@@ -27,8 +39,12 @@ import {
   type Machine,
   type ReturnedFrame,
   registersAfter,
+  simulatedXrstor,
 } from './simulated-kernel.ts'
 import { createMemory, type Mapping } from './simulated-memory.ts'
+
+/** What of a session is simulated. */
+type Simulated = Pick<Probe, 'expected' | 'runSync'> & FuzzedProbe
 
 /** Raises that need nothing but the thread itself. */
 export const simulatedRaises: readonly Raise[] = ['tgkill', 'tgkill32', 'fake']
@@ -174,7 +190,7 @@ const memoryOf = (primitives: readonly Primitive[], area: number, sent: Frame, l
   )
 }
 
-const sigsegvBit = 1n << 10n
+const sigsegvBit = 10n
 const trapFlag = 0x100n
 
 interface Answer {
@@ -185,6 +201,8 @@ interface Answer {
 
 /** The kernel's own SIGSEGV: SI_KERNEL. */
 const rejection: Answer = { where: 'sigreturn', signal: 'SIGSEGV', siCode: 128 }
+/** SEGV_MAPERR. */
+const otherRejection: Answer = { ...rejection, siCode: 1 }
 
 /** What comes of the rest of the frame once the FPU state is restored; null where the thread goes on. */
 const leads = (sent: FrameRecord): Answer | null => {
@@ -232,13 +250,17 @@ const seenOf = (
   refused: boolean,
 ): Seen => {
   if (decision === 'endless') return { kind: 'timeout', timeoutMs: 5000 }
-  const blocked = (sent.headField(sent.abi === 'ia32' ? 'oldmask' : 'sigmask') & sigsegvBit) !== 0n
-  const answer = refused || decision === 'rejected' ? rejection : leads(sent)
-  const silent = decision === 'rejected' && machine.slip === 'a rejection is silent'
+  const { slip } = machine
+  const mask = sent.headField(sent.abi === 'ia32' ? 'oldmask' : 'sigmask')
+  const bit = sigsegvBit + (slip === 'SIGSEGV is looked for a bit too far' ? 1n : 0n)
+  const blocked = ((mask >> bit) & 1n) !== 0n
+  const refusal = slip === 'a rejection has another si_code' ? otherRejection : rejection
+  const answer = refused || decision === 'rejected' ? refusal : leads(sent)
+  const silent = decision === 'rejected' && slip === 'a rejection is silent'
   if (answer === null || silent) return common as unknown as Seen
   // Where nobody is left, or nothing can be saved, there are no registers to look at.
   const { after, afterView, state, mxcsrState, ...recorded } = common
-  if (blocked && answer.signal === 'SIGSEGV' && machine.slip !== 'SIGSEGV cannot be blocked')
+  if (blocked && answer.signal === 'SIGSEGV' && slip !== 'SIGSEGV cannot be blocked')
     return {
       ...recorded,
       kind: 'died',
@@ -250,13 +272,40 @@ const seenOf = (
   return { ...recorded, ...saved, kind: 'signal', siAddr: 0n, ...answer } as unknown as Seen
 }
 
-/** With a shadow stack, the restored frame is refused where no delivery has left a token for it. */
-const lacksToken = ({ raise, shadowStack }: ProbeRequest): boolean => shadowStack === true && raise === 'fake'
-
-const refuseLive = ({ raise = 'tgkill', stack }: ProbeRequest): void => {
-  if (!simulatedRaises.includes(raise)) throw new Error(`raise ${raise} is not simulated`)
-  if (stack !== undefined) throw new Error('alternate stacks are not simulated')
+/** What of a request counts here: of one as a caller has it, or of a prepared one. */
+interface Asked {
+  readonly abi: Abi
+  readonly raise: Raise
+  readonly before: XsaveImage
+  /** Null for one of the session's own. */
+  readonly poison: XsaveImage | null
+  readonly primitives: readonly Primitive[]
+  readonly shadowStack: boolean
+  /** Whether the same `before` comes again, unchanged. */
+  readonly lasts: boolean
 }
+
+const refuseLive = (raise: Raise, stack: unknown): void => {
+  if (!simulatedRaises.includes(raise)) throw new Error(`raise ${raise} is not simulated`)
+  if (stack !== undefined && stack !== null) throw new Error('alternate stacks are not simulated')
+}
+
+const askedOf = (request: ProbeRequest, layout: Layout, limits: EditLimits): Asked => {
+  const { abi = 'x86_64', raise = 'tgkill', edit = [], stack, load, poison, shadowStack = false } = request
+  refuseLive(raise, stack)
+  return {
+    abi,
+    raise,
+    before: load as XsaveImage,
+    poison: (poison ?? null) as XsaveImage | null,
+    primitives: compileEdit(edit as readonly EditOp[], layout, limits, 'edit', abi).primitives,
+    shadowStack,
+    lasts: false,
+  }
+}
+
+/** With a shadow stack, the restored frame is refused where no delivery has left a token for it. */
+const lacksToken = ({ raise, shadowStack }: Asked): boolean => shadowStack && raise === 'fake'
 
 /** A session, and which other generations would have done the same in the last batch of probes. */
 export interface SimulatedProbe {
@@ -267,27 +316,33 @@ export interface SimulatedProbe {
 const poisons = 8
 const poisonSeeds = 2 ** 30 + 301
 
-/**
- * @param generations those that `alike` can tell of
- */
-export const simulatedProbe = (
-  machine: Machine,
-  generations: readonly GenerationId[] = [],
-): SimulatedProbe => {
+const byAbi = <T>(make: (abi: Abi, of: XsaveImage) => T): ((abi: Abi, of: XsaveImage) => T) => {
+  const known = new WeakMap<XsaveImage, Map<Abi, T>>()
+  return (abi, of) => {
+    const made = known.get(of) ?? new Map<Abi, T>()
+    known.set(of, made)
+    const one = made.get(abi) ?? make(abi, of)
+    made.set(abi, one)
+    return one
+  }
+}
+
+/** One probe after the other, of a machine. */
+const runner = (machine: Machine, limits: EditLimits) => {
   const { layout } = machine
-  const limits = limitsOf(layout)
   const pool = Array.from({ length: poisons }, (_, i) => randomImage(layout, { seed: poisonSeeds + i }))
   let drawn = 0
-  let alike = new Set<GenerationId>()
-
-  const run = (request: ProbeRequest): Seen => {
-    refuseLive(request)
-    const { abi = 'x86_64', edit = [] } = request
-    const before = request.load as XsaveImage
-    const poison = (request.poison ?? pool[drawn++ % poisons]) as XsaveImage
-    const { primitives } = compileEdit(edit as readonly EditOp[], layout, limits, 'edit', abi)
+  const write = (abi: Abi, before: XsaveImage): Frame => {
     const built = { abi, head: writtenHead(abi), ...buildFpstate(layout, before, abi) }
     slipAtDelivery(machine, abi, built)
+    return built
+  }
+  const writtenOnce = byAbi(write)
+
+  return (asked: Asked, watch: (frame: ReturnedFrame, decision: Decision) => void): Seen => {
+    const { abi, before, primitives } = asked
+    const poison = asked.poison ?? (pool[drawn++ % poisons] as XsaveImage)
+    const built = asked.lasts ? writtenOnce(abi, before) : write(abi, before)
     const area = areaOf(primitives)
     const own = BigInt(area - frameShape(abi).fsaveSize)
     const pointer = sentPointer(primitives, own)
@@ -298,17 +353,10 @@ export const simulatedProbe = (
       fpstate: applyPrimitives(built.fpstate, primitives),
     }
     setField(sent.head, abi, 'fpstate', pointer)
-    const frame: ReturnedFrame = {
-      abi,
-      pointer,
-      memory: memoryOf(primitives, area, sent, limits),
-      registers: poison,
-    }
+    const memory = memoryOf(primitives, area, sent, limits)
+    const frame: ReturnedFrame = { abi, pointer, memory, registers: poison }
     const decision = decide(machine, frame)
-    for (const generation of alike) {
-      if (decisionKey(decide({ ...machine, generation }, frame)) !== decisionKey(decision))
-        alike.delete(generation)
-    }
+    watch(frame, decision)
     const record = new FrameRecord(sent, layout)
     const after = registersAfter(machine, frame, decision)
     const written = new FrameRecord(built, layout)
@@ -320,23 +368,83 @@ export const simulatedProbe = (
         sentFrom: { buffer: area === stackArea ? 'stack' : 'spare', pointed: pointer === own },
       },
       record,
-      lacksToken(request) && machine.slip !== 'no token is needed',
+      lacksToken(asked) && machine.slip !== 'no token is needed',
     )
   }
+}
 
-  const runMany = (requests: readonly ProbeRequest[]): Seen[] => {
+/** How the CPU answers, in the session's words. #GP is SI_KERNEL, #PF on what may not be read SEGV_ACCERR. */
+const answerOf = (answer: HardwareAnswer): XrstorAnswer =>
+  answer instanceof Uint8Array
+    ? { kind: 'loaded', after: answer }
+    : { kind: 'fault', signal: 'SIGSEGV', siCode: answer === 'fault' ? 128 : 2 }
+
+/**
+ * @param generations those that `alike` can tell of
+ */
+export const simulatedProbe = (
+  machine: Machine,
+  generations: readonly GenerationId[] = [],
+): SimulatedProbe => {
+  const { layout } = machine
+  const limits = limitsOf(layout)
+  const cpu = cpuOf(layout, machine.xsaves)
+  const runOne = runner(machine, limits)
+  let alike = new Set<GenerationId>()
+
+  const context: RequestContext = {
+    session: {},
+    layout,
+    limits,
+    initLoad: new PlacedImage(initImage(layout).bytes),
+    stackBytes: 0,
+    lack: () => null,
+    nextPoison: () => context.initLoad,
+  }
+  const placed = new WeakMap<PlacedImage, XsaveImage>()
+  const imageOf = (of: PlacedImage): XsaveImage => {
+    const image = placed.get(of) ?? new XsaveImage(of.bytes, layout)
+    placed.set(of, image)
+    return image
+  }
+  const preparedOf = ({ abi, raise, stack, load, poison, edit, shadowStack }: PreparedRequest): Asked => {
+    refuseLive(raise, stack)
+    const images = { before: imageOf(load), poison: imageOf(poison) }
+    return { abi, raise, ...images, primitives: edit.primitives, shadowStack, lasts: true }
+  }
+
+  const narrow = (frame: ReturnedFrame, decision: Decision): void => {
+    for (const generation of alike) {
+      if (decisionKey(decide({ ...machine, generation }, frame)) !== decisionKey(decision))
+        alike.delete(generation)
+    }
+  }
+  const run = (request: ProbeRequest | PreparedRequest): Seen =>
+    runOne(
+      request instanceof PreparedRequest ? preparedOf(request) : askedOf(request, layout, limits),
+      narrow,
+    )
+  const runMany = (requests: readonly (ProbeRequest | PreparedRequest)[]): Seen[] => {
     alike = new Set(generations)
     return requests.map(run)
   }
-  const probe = {
+  const probe: Simulated = {
     layout,
     expected: layout,
     limits,
-    cpu: cpuOf(layout, machine.xsaves),
+    cpu,
     lack: () => null,
-    prepare: (request: ProbeRequest) => request,
+    prepare: request => prepareRequest(request, context),
+    image: image => new PreparedImage(context.session, placedImage(image, context, 'image')),
     runMany,
-    runSync: (request: ProbeRequest) => runMany([request])[0],
+    runSync: (request = {}) => runMany([request])[0] as Seen,
+    runEach: (requests, visit) => runMany(requests).forEach(visit),
+    xrstor: asks =>
+      checkAsks(asks, cpu, context).map(({ bytes, mask, fxrstor, misalignedBy, endsAt, before }) => {
+        const instruction = fxrstor ? 'fxrstor' : 'xrstor'
+        const ask = { instruction, bytes, mask, misalignedBy, endsAt: endsAt || null } as const
+        return answerOf(simulatedXrstor(machine, ask, imageOf(before)))
+      }),
   }
-  return { probe: probe as unknown as Probe, alike: () => alike }
+  return { probe: probe as Probe, alike: () => alike }
 }

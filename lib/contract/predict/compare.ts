@@ -22,8 +22,9 @@ const holdsKeys = (saved: Uint8Array, { index, offset }: PlacedComponent): boole
   isSet(saved, index) && u32At(saved, offset) === defaultPkru
 
 const holds = (saved: Uint8Array, layout: Layout, placed: PlacedComponent, expected: Registers): boolean => {
-  const { loaded, area, x87, keys } = expected
-  if ((loaded & placed.mask) !== 0n) return holdsBytes(saved, layout, placed, placed.index === 0 ? x87 : area)
+  const { loaded, area, x87, pointers, keys } = expected
+  if ((loaded & placed.mask) !== 0n)
+    return holdsBytes(saved, layout, placed, placed.index === 0 ? x87 : area, pointers)
   if (keys === 'default' && placed.name === 'pkru') return holdsKeys(saved, placed)
   return holdsBytes(saved, layout, placed, null)
 }

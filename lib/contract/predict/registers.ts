@@ -14,6 +14,8 @@ export interface Registers {
   readonly x87: Uint8Array
   /** Null where nobody says: a kernel without XSAVES takes a 32-bit frame's from its buffer, whatever is in it. */
   readonly mxcsr: number | null
+  /** Whether FOP, FIP and FDP are those of `x87`, where an exception is pending. */
+  readonly pointers: boolean
   /** PKRU, where it is not loaded: 0, or the kernel's default. */
   readonly keys: 'init' | 'default'
 }
@@ -29,6 +31,7 @@ export const clearedRegisters: Registers = Object.freeze({
   area: nothing,
   x87: nothing,
   mxcsr: initMxcsr,
+  pointers: true,
   keys: 'default',
 })
 
@@ -60,6 +63,7 @@ export const registers64 = (walk: Walk): Registers => {
     area,
     x87: area,
     mxcsr: initsMxcsr ? initMxcsr : (head?.mxcsr ?? walk.mxcsr),
+    pointers: task.keepsPointers,
     keys: 'init',
   }
 }
@@ -81,6 +85,7 @@ export const registers32 = (walk: Walk): Registers => {
     area: asked ?? frame.area,
     x87: asked ?? ((named & 1n) === 0n ? nothing : foldedX87(walk)),
     mxcsr: mxcsr32(walk, task.xsaves),
+    pointers: task.keepsPointers,
     keys: 'init',
   }
 }

@@ -8,4 +8,6 @@ export interface Task {
   readonly xsaves: boolean
   /** Whether XRSTOR loads MXCSR for AVX alone (SDM volume 1, 13.8.1): emulators may not. */
   readonly avxLoadsMxcsr: boolean
+  /** Whether XRSTOR loads FOP, FIP and FDP where an exception is pending: emulators may keep their own. */
+  readonly keepsPointers: boolean
 }

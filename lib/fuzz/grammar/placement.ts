@@ -66,6 +66,20 @@ export const placement =
 
 const pageStates: readonly PageState[] = ['evicted', 'readonly', 'unreadable', 'hole']
 
+const lastBreak = Math.max(...breaks)
+
+/**
+ * XRSTOR alone meets a page fault, before the sw bytes, and not all of user_size can be faulted in: the frame tells how
+ * much a kernel wants. It takes one that is larger than a page.
+ */
+const evictedBeforeGuard = (draft: Draft, userSize: number, random: RandomGenerator): void => {
+  const at = pick(random, breaks)
+  const whole = Math.floor((userSize - 1 - at) / pageSize)
+  draft.guardAt = at + pageSize * (1 + below(random, whole))
+  draft.moveTo = -1
+  draft.pages.push({ op: 'pages', at: 0, length: at, state: 'evicted' })
+}
+
 /**
  * The frame over two pages of which one is not as the other: the one before the break, which XRSTOR alone reads
  * where the break lies low enough, or all behind it.
@@ -74,6 +88,10 @@ export const pages =
   (places: Places): Ingredient =>
   (draft, random) => {
     const { frameBytes, userSize } = places
+    if (userSize > pageSize + lastBreak && below(random, 2) === 0) {
+      evictedBeforeGuard(draft, userSize, random)
+      return
+    }
     const at =
       below(random, 2) === 0
         ? pick(random, breaks)
