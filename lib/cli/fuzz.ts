@@ -20,15 +20,16 @@ const mostRuns = 2 ** 40
 const mostSeed = 2 ** 20 - 1
 
 const help = `
-Frames are drawn from the grammar of the contract (sizes, masks, headers, MAGICs,
-places and what they hold, alone and together), sent live, and compared with what
-kernels of a generation must do with them, down to the bytes of the registers.
-What the hardware makes of odd bytes is asked of the hardware. A difference is
-shrunk to the least that still shows it and saved as a probe file, which
-sigframe explain reads. The same seed draws the same frames. Ctrl-C ends it early.
+Frames are drawn from the grammar of the contract (sizes, masks, headers,
+MAGICs, places and what they hold, alone and together), sent live, and compared
+with what kernels of a generation must do with them, down to the bytes of the
+registers. What the hardware makes of odd bytes is asked of the hardware. A
+difference is shrunk to the least that still shows it and saved as a probe file,
+which sigframe explain reads. The same seed draws the same frames. Ctrl-C ends
+it early.
 
-Exit codes: 0 no difference; 1 a difference, or a process was lost; 4 nothing can
-be probed here; 64 wrong usage; 70 sigframe itself is broken.
+Exit codes: 0 no difference; 1 a difference, or a process was lost; 4 nothing
+can be probed here; 64 wrong usage; 70 sigframe itself is broken.
 
 Examples:
   sigframe fuzz
@@ -45,7 +46,7 @@ interface FuzzFlags {
   readonly abi?: readonly Abi[]
   readonly kernel?: GenerationId
   readonly without?: RuleId
-  readonly save: string
+  readonly save?: string
   readonly c?: string
   readonly json?: true
 }
@@ -98,13 +99,14 @@ const writtenAside = (text: string): void => {
 
 /** What this host cannot do of what was asked for is no fault of ours. */
 const unable = (error: unknown): unknown =>
-  error instanceof RangeError && /^(abi|host) is /.test(error.message)
+  error instanceof RangeError && /^(abi|host|without) is /.test(error.message)
     ? new UsageError(`nothing to fuzz: ${error.message}`)
     : error
 
 const fuzz = async (flags: FuzzFlags): Promise<void> => {
   const limit = howLong(flags)
-  const folder = checkFolder(flags.save, '--save')
+  // Where none is named, one is looked for only once there is something to save.
+  const folder = flags.save === undefined ? '.' : checkFolder(flags.save, '--save')
   const c = flags.c === undefined ? null : checkTarget(flags.c, '--c')
   const [running, report] = await Promise.all([import('../fuzz/fuzz.ts'), import('../fuzz/report.ts')])
   const progress = createProgress()
@@ -174,7 +176,7 @@ export const addFuzz = (program: Command): void => {
         'expect a kernel that forgot this rule: what it is worth, and that it would be noticed',
       ).choices(dispensable),
     )
-    .option('--save <folder>', 'where differences are saved', '.')
+    .option('--save <folder>', 'where differences are saved; here if left out')
     .option('--c <file>', 'write the first difference as a C program')
     .option('--json', 'for machines')
     .addHelpText('after', help)

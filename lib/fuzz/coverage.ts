@@ -49,7 +49,7 @@ export const missedOf = (
   coverage: readonly Covered[],
 ): { rule: RuleId; of: Covered['of']; outcome: Outcome }[] =>
   coverage.flatMap(({ rule, of, said }) => {
-    const seldom = steps.find(step => step.rule === rule)?.seldom ?? []
+    const seldom = steps.find((step, i) => step.rule === rule && frames(i) === of)?.seldom ?? []
     return said
       .filter(({ outcome, count }) => count === 0 && !seldom.includes(outcome))
       .map(({ outcome }) => ({ rule, of, outcome }))

@@ -47,6 +47,8 @@ export interface Finding {
   readonly decisions: readonly string[]
   /** The generations whose kernels do what was seen. */
   readonly alsoAs: readonly GenerationId[]
+  /** Those of which nobody can say: it hangs on bytes that are in no record. */
+  readonly perhapsAs: readonly GenerationId[]
   /** What was expected, for who wants to go on with it; null where the process was lost. */
   readonly predicted: Ended | null
 }
@@ -87,9 +89,15 @@ const simplest = { load: 1, poison: 0 }
 
 const imageOf = (pool: readonly PoolImage[], i: number): PoolImage => pool[i] as PoolImage
 
+/** A frame that hangs takes seconds each time. */
+const longestMs = 5000
+
 const shrinkFrame = (subject: Subject, frame: DrawnFrame, kind: string) => {
   const { layout, limits } = subject.probe
-  return shrink(frame, candidate => kindOf(runOne(subject, candidate)) === kind, {
+  const end = performance.now() + longestMs
+  const differs = (candidate: DrawnFrame): boolean =>
+    performance.now() < end && kindOf(runOne(subject, candidate)) === kind
+  return shrink(frame, differs, {
     budget,
     simplest,
     layout,
@@ -169,8 +177,28 @@ export const firstLook = ({ task }: Subject, outcome: Outcome): FirstLook => {
 }
 
 interface Told
-  extends Pick<Finding, 'expected' | 'observed' | 'rule' | 'differences' | 'decisions' | 'alsoAs'> {
+  extends Pick<
+    Finding,
+    'expected' | 'observed' | 'rule' | 'differences' | 'decisions' | 'alsoAs' | 'perhapsAs'
+  > {
   readonly predicted: Ended | null
+}
+
+/** Whose kernels do what was seen. */
+const asWhom = (
+  subject: Subject,
+  sent: SentFrame,
+  poison: number,
+  kept: Observation,
+): Pick<Finding, 'alsoAs' | 'perhapsAs'> => {
+  const alsoAs: GenerationId[] = []
+  const perhapsAs: GenerationId[] = []
+  for (const { id, policy } of generations) {
+    const other = predictAsking(subject, sent, poison, policy)
+    if (other === null) perhapsAs.push(id)
+    else if (surpriseOf(kept, other, subject.task.layout) === null) alsoAs.push(id)
+  }
+  return { alsoAs, perhapsAs }
 }
 
 /** Sends a frame once more, and says what was expected and what was seen. */
@@ -179,7 +207,7 @@ export const tell = (subject: Subject, frame: DrawnFrame): Told => {
   const request = probe.prepare(requestOf(subject, frame))
   const [seen] = probe.runMany([request]) as [Seen]
   const observation = observe(seen)
-  const nothing = { rule: null, differences: [], decisions: [], alsoAs: [], predicted: null }
+  const nothing = { rule: null, differences: [], decisions: [], alsoAs: [], perhapsAs: [], predicted: null }
   if (!('sentView' in seen)) return { expected: 'the frame’s return', observed: observation.end, ...nothing }
   // A copy: predicting may ask, and so use the session again.
   const { abi, head, fsave, fpstate } = seen.sent
@@ -197,12 +225,7 @@ export const tell = (subject: Subject, frame: DrawnFrame): Told => {
     rule: decidedBy(predicted)?.step.rule ?? null,
     differences,
     decisions: decisionsOf(predicted.trail).map(decisionText),
-    alsoAs: generations
-      .filter(one => {
-        const other = predictAsking(subject, sent, frame.poison, one.policy)
-        return other !== null && surpriseOf(kept, other, subject.task.layout) === null
-      })
-      .map(({ id }) => id),
+    ...asWhom(subject, sent, frame.poison, kept),
     predicted,
   }
 }
@@ -210,8 +233,12 @@ export const tell = (subject: Subject, frame: DrawnFrame): Told => {
 /** How much there is of a frame: of two that show the same, the smaller one is told. */
 const sizeOf = ({ edit }: DrawnFrame): number => JSON.stringify(edit.map(plainOp)).length
 
+/** What findings are the same by. */
+export const frameKey = ({ frame: { abi, raise, edit }, observed }: Finding): string =>
+  JSON.stringify([abi, raise, edit.map(plainOp), observed])
+
 /** The smaller of two findings of one kind. */
-export const smaller = (one: Finding, other: Finding): Finding =>
+export const smaller = <F extends Finding>(one: F, other: F): F =>
   other.repeated && (!one.repeated || sizeOf(other.frame) < sizeOf(one.frame)) ? other : one
 
 /**

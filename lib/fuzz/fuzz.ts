@@ -7,25 +7,23 @@ import { setImmediate } from 'node:timers/promises'
 import { type Generation, type GenerationId, generationOf } from '../contract/generations.ts'
 import { dispensable, leavingOut } from '../contract/predict/predict.ts'
 import type { RuleId } from '../contract/rules.ts'
-import { outOfRange } from '../errors.ts'
-import { type Abi, abis as allAbis } from '../frame/abi.ts'
+import { checkInteger, outOfRange } from '../errors.ts'
+import { type Abi, abis as allAbis, checkAbi } from '../frame/abi.ts'
 import { fingerprintKernel } from '../harness/host.ts'
 import { open, type Probe, permissible } from '../probe/session.ts'
 import type { ComponentName } from '../xstate/components.ts'
 import { readHostCpu } from '../xstate/host.ts'
 import { type Outcome, runBatch } from './batch.ts'
-import { type Counts, type Covered, countTrail, coverageOf, createCounts, missedOf } from './coverage.ts'
-import { type Finding, type FirstLook, findingOf, firstLook, signatureOf, smaller } from './finding.ts'
-import { batchFrames, framesOf } from './frames.ts'
+import { type Covered, coverageOf, missedOf } from './coverage.ts'
+import { type Finding, type FirstLook, findingOf, firstLook, signatureOf } from './finding.ts'
+import { batchFrames, framesOf, mostSeed } from './frames.ts'
 import type { DrawnFrame } from './grammar.ts'
 import { createSubject, type Subject } from './subject.ts'
+import { Tally } from './tally.ts'
 
 export const mostRuns = 2 ** 40
 /** Of so many batches one goes through the session with permissions, where the host has it. */
 const permittedShare = 8
-/** Differences of so many kinds are shrunk; more of them are counted. */
-const mostFindings = 16
-
 export interface FuzzOptions {
   /** How long, roughly. One of both is given. */
   readonly seconds?: number
@@ -80,75 +78,31 @@ export interface FuzzResult {
   readonly interrupted: boolean
 }
 
-/** Of each kind so many frames are shrunk: the least of what comes out is told. */
-const shrunkOfKind = 4
-
-/** What a run has come to so far. */
-class Tally {
-  readonly counts: Counts = createCounts()
-  readonly findings = new Map<string, FoundIn>()
-  readonly passedOver: Record<string, number> = {}
-  readonly #shrunk = new Map<string, number>()
-  frames = 0
-  asked = 0
-  more = 0
-
-  #pass(why: string): void {
-    this.passedOver[why] = (this.passedOver[why] ?? 0) + 1
-  }
-
-  /** @returns whether it is a difference to be shrunk */
-  add(outcome: Outcome): boolean {
-    this.frames += 1
-    switch (outcome.kind) {
-      case 'as predicted':
-        countTrail(this.counts, outcome.predicted.trail)
-        if (outcome.asked) this.asked += 1
-        return false
-      case 'unable':
-        this.#pass(outcome.why)
-        return false
-      case 'unpredicted':
-        this.#pass('it hangs on bytes that are in no record')
-        return false
-      default:
-        return this.#addDifference(signatureOf(outcome) as string)
-    }
-  }
-
-  #addDifference(signature: string): boolean {
-    const known = this.findings.get(signature)
-    if (known !== undefined) this.findings.set(signature, { ...known, count: known.count + 1 })
-    const shrunk = this.#shrunk.get(signature) ?? 0
-    if (shrunk === 0 && this.#shrunk.size === mostFindings) this.more += 1
-    if (shrunk >= shrunkOfKind || (shrunk === 0 && this.#shrunk.size === mostFindings)) return false
-    this.#shrunk.set(signature, shrunk + 1)
-    return true
-  }
-
-  /** Takes what a difference was shrunk to. */
-  settle(signature: string, found: FoundIn): void {
-    const known = this.findings.get(signature)
-    if (known === undefined) this.findings.set(signature, found)
-    else if (smaller(known, found) === found) this.findings.set(signature, { ...found, count: known.count })
-  }
+/** A difference that was just seen, and what could be said of it then. */
+interface Fresh {
+  readonly frame: DrawnFrame
+  readonly outcome: Outcome
+  readonly index: number
+  readonly look: FirstLook
 }
 
-const fuzzBatch = (
-  session: FuzzedSession,
+const sendBatch = (
+  subject: Subject,
   frames: readonly DrawnFrame[],
   first: number,
-  tally: Tally,
-): void => {
-  const { subject } = session
-  const fresh: { readonly outcome: Outcome; readonly index: number; readonly look: FirstLook }[] = []
-  runBatch(subject, frames, (outcome, index) => {
-    if (tally.add(outcome)) fresh.push({ outcome, index, look: firstLook(subject, outcome) })
+  tally: Tally<FoundIn>,
+): Fresh[] => {
+  const fresh: Fresh[] = []
+  runBatch(subject, frames, (outcome, i) => {
+    if (!tally.add(outcome)) return
+    fresh.push({
+      frame: frames[i] as DrawnFrame,
+      outcome,
+      index: first + i,
+      look: firstLook(subject, outcome),
+    })
   })
-  for (const { outcome, index, look } of fresh) {
-    const found = findingOf(subject, frames[index] as DrawnFrame, outcome, first + index, look)
-    tally.settle(signatureOf(outcome) as string, { ...found, session })
-  }
+  return fresh
 }
 
 const checkAbis = (probe: Probe, wanted: readonly Abi[] | undefined): readonly Abi[] => {
@@ -187,25 +141,45 @@ const turnMs = 50
 const loop = async (
   sessions: readonly FuzzedSession[],
   options: FuzzOptions,
-  tally: Tally,
+  tally: Tally<FoundIn>,
 ): Promise<number> => {
   const started = performance.now()
   const { seed, runs = mostRuns, onProgress } = options
   let turn = started
   let ms = 0
+  const giveTurn = async (): Promise<void> => {
+    const now = performance.now()
+    ms = now - started
+    if (now - turn < turnMs) return
+    turn = now
+    onProgress?.({ frames: tally.frames, ms, findings: tally.kinds })
+    await setImmediate()
+  }
   for (let batch = 0; !isOver(options, tally.frames, ms); batch++) {
     const at = sessions.length > 1 && batch % permittedShare === permittedShare - 1 ? 1 : 0
     const session = sessions[at] as FuzzedSession
+    const { subject } = session
     const count = Math.min(batchFrames, runs - tally.frames)
-    fuzzBatch(session, framesOf(session.subject, seed, batch, count), batch * batchFrames, tally)
-    const now = performance.now()
-    ms = now - started
-    if (now - turn < turnMs) continue
-    turn = now
-    onProgress?.({ frames: tally.frames, ms, findings: tally.findings.size })
-    await setImmediate()
+    const frames = framesOf(subject, seed, batch, count)
+    for (const { frame, outcome, index, look } of sendBatch(subject, frames, batch * batchFrames, tally)) {
+      const found = findingOf(subject, frame, outcome, index, look)
+      tally.settle(signatureOf(outcome) as string, { ...found, session })
+      await giveTurn()
+    }
+    await giveTurn()
   }
   return ms
+}
+
+const checkOptions = ({ seconds, runs, seed, abis }: FuzzOptions): void => {
+  if ((seconds === undefined) === (runs === undefined))
+    throw outOfRange('seconds', seconds ?? 'left out', 'and runs: one of them is to be given')
+  if (runs !== undefined) checkInteger('runs', runs, 1, mostRuns)
+  if (seconds !== undefined && !(Number.isFinite(seconds) && seconds > 0))
+    throw outOfRange('seconds', seconds, 'must be a number above 0')
+  checkInteger('seed', seed, 0, mostSeed)
+  if (abis?.length === 0) throw outOfRange('abis.length', 0, 'must be at least 1')
+  for (const [i, abi] of (abis ?? []).entries()) checkAbi(`abis[${i}]`, abi)
 }
 
 const lacking = (generation: Generation, rule: RuleId): Generation => {
@@ -216,10 +190,11 @@ const lacking = (generation: Generation, rule: RuleId): Generation => {
 
 /**
  * Fuzzes the running kernel.
- * @throws NativeUnavailableError; RangeError for an ABI that this host lacks, a rule that cannot be left out,
+ * @throws NativeUnavailableError; TypeError, RangeError for options out of their limits, an ABI that this host lacks, a rule that cannot be left out,
  *   or a host without XSAVE
  */
 export const fuzz = async (options: FuzzOptions): Promise<FuzzResult> => {
+  checkOptions(options)
   const opened = await openSessions()
   try {
     const { probe } = opened[0] as { readonly probe: Probe }
@@ -234,7 +209,7 @@ export const fuzz = async (options: FuzzOptions): Promise<FuzzResult> => {
       permissions: one.permissions,
       subject: createSubject(one.probe, expected, abis),
     }))
-    const tally = new Tally()
+    const tally = new Tally<FoundIn>()
     const ms = await loop(sessions, options, tally)
     const coverage = coverageOf(tally.counts, expected.policy, abis)
     const { frames, asked, passedOver, more } = tally
@@ -255,7 +230,7 @@ export const fuzz = async (options: FuzzOptions): Promise<FuzzResult> => {
       passedOver,
       coverage,
       missed: missedOf(coverage),
-      findings: [...tally.findings.values()],
+      findings: tally.findings(),
       more,
       interrupted: options.signal?.aborted === true,
     }

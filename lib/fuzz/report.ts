@@ -64,7 +64,7 @@ const ruleText = (id: RuleId): string => {
 }
 
 const findingLines = (one: FoundIn, number: number, style: Style): string[] => {
-  const { frame, index, count, repeated, expected, observed, rule, differences, alsoAs, tries } = one
+  const { frame, index, count, repeated, expected, observed, rule, differences, tries } = one
   const told = differences.slice(0, mostDifferences)
   const others = differences.slice(mostDifferences).map(({ name }) => name)
   const { colors } = style
@@ -84,14 +84,16 @@ const findingLines = (one: FoundIn, number: number, style: Style): string[] => {
     ...frame.edit.flatMap(op => labelled('    edit    ', opText(op), style, colors.cyan)),
     ...told.flatMap(difference => differenceLines(difference, style)),
     ...(others.length === 0 ? [] : labelled('    ', `and so ${others.join(' ')}`, style)),
-    ...labelled(
-      '  as        ',
-      alsoAs.length === 0 ? 'no known generation does this' : `${alsoAs.join(' and ')} kernels do this`,
-      style,
-    ),
+    ...labelled('  as        ', asText(one), style),
     ...(rule === null ? [] : labelled('  rule      ', ruleText(rule), style, colors.dim)),
     '',
   ]
+}
+
+const asText = ({ alsoAs, perhapsAs }: FoundIn): string => {
+  if (alsoAs.length > 0) return `${alsoAs.join(' and ')} kernels do this`
+  if (perhapsAs.length === 0) return 'no known generation does this'
+  return `${perhapsAs.join(' and ')} kernels may do this: it hangs on bytes that are in no record`
 }
 
 const coverageRow = ({ rule, of, said }: Covered): string[] => {

@@ -10,6 +10,7 @@ import { frameShape, isIa32 } from '../frame/abi.ts'
 import { applyPrimitives } from '../frame/apply.ts'
 import { buildFpstate } from '../frame/build.ts'
 import { compileEdit } from '../frame/compile.ts'
+import type { EditOp } from '../frame/edit.ts'
 import type { FrameParts } from '../frame/reader.ts'
 import { limitsOfLayout } from '../probe/geometry.ts'
 import type { SavedProbe } from '../report/probe-file.ts'
@@ -31,6 +32,8 @@ export interface Explained {
   readonly registers: readonly { readonly name: ComponentName; readonly origin: Origin }[]
   /** MXCSR; null where nobody says. */
   readonly mxcsr: number | null
+  /** Whether the frame has more to say than its fpstate: registers, segments, a stack. That is not walked through. */
+  readonly hasMore: boolean
 }
 
 /** The frame that the edit makes of what a kernel writes. What lies below the fpstate counts as zeros, but for edits. */
@@ -67,6 +70,16 @@ const registersOf = (
         return { name, origin: index === 0 && isIa32(abi) ? 'fsave header' : 'frame' }
       })
 
+/** The masks are looked at for SIGSEGV alone. */
+const isMask = (op: EditOp): boolean =>
+  'field' in op && (op.field === 'head.sigmask' || op.field === 'head.oldmask')
+
+const isOfHead = (op: EditOp): boolean =>
+  ('field' in op && op.field.startsWith('head.')) || (op.op === 'write' && op.region === 'head')
+
+const hasMore = ({ edit, stack }: SavedProbe): boolean =>
+  stack !== null || edit.some(op => isOfHead(op) && !isMask(op))
+
 /** @returns what becomes of it, or in words why nobody can say */
 export const explain = (
   saved: SavedProbe,
@@ -92,5 +105,6 @@ export const explain = (
     asked,
     registers: registersOf(saved, predicted, asked),
     mxcsr: predicted.end === 'killed' ? null : predicted.registers.mxcsr,
+    hasMore: hasMore(saved),
   }
 }

@@ -81,6 +81,13 @@ export const explainText = (saved: SavedProbe, explained: Explained, style: Styl
     ),
     ...(asked ? labelled('          ', 'as this CPU says of the odd bytes in it', style) : []),
     ...registerLines(explained),
+    ...(explained.hasMore
+      ? labelled(
+          'But       ',
+          'the frame has more to say, of registers or of a stack: where that leads is not told here',
+          style,
+        )
+      : []),
     '',
   ].join('\n')
 }
@@ -94,6 +101,7 @@ export const explainJson = (saved: SavedProbe, explained: Explained): string =>
     asked: explained.asked,
     registers: explained.registers,
     mxcsr: explained.mxcsr,
+    hasMore: explained.hasMore,
     abi: saved.abi,
     layout: saved.layout.toJSON(),
     edit: saved.edit.map(plainOp),

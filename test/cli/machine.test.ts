@@ -117,7 +117,7 @@ describe.skipIf(!canProbe)('bench', () => {
       expect(lane).toMatchObject({
         lane: expect.any(String),
         perSecond: expect.any(Number),
-        against: expect.stringMatching(/^(plain|64-bit)$/),
+        against: expect.stringMatching(/^(plain|64-bit|engine)$/),
         limitPerSecond: expect.any(Number),
         ratio: expect.any(Number),
       })

@@ -83,6 +83,7 @@ const loadedFrom = (image: XsaveImage, change: Partial<Registers> = {}): Registe
   area: image.bytes,
   x87: image.bytes,
   mxcsr: image.mxcsr,
+  pointers: true,
   keys: 'init',
   ...change,
 })
@@ -157,6 +158,18 @@ describe('whether it is what the model says', () => {
       'mxcsr',
     ])
     expect(surpriseOf(observation, ended('restored', loadedFrom(image, { mxcsr: null })), layout)).toBeNull()
+  })
+
+  test('where an exception was, unless the CPU keeps its own', () => {
+    const pending = image.clone()
+    pending.fcw &= ~1
+    pending.fsw |= 0x8081
+    const after = pending.clone()
+    after.fip ^= 0x10n
+    const observation = { end: 'returned', after: after.bytes }
+    const expecting = (pointers: boolean) => ended('restored', loadedFrom(pending, { pointers }))
+    expect(surpriseOf(observation, expecting(true), layout)?.registers).toEqual(['x87'])
+    expect(surpriseOf(observation, expecting(false), layout)).toBeNull()
   })
 
   test('keys that a rejection left as they were, or opened', () => {

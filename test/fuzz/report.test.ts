@@ -33,6 +33,7 @@ const result = (changes: Partial<FuzzResult> = {}): FuzzResult => ({
   seed: 7,
   kernel: { release: '6.18.44', told: 'classic', deviations: [] },
   generation: classic,
+  without: null,
   abis: ['x86_64', 'ia32-rt', 'ia32'],
   sessions: [session, permitted],
   frames: 1_234_567,
@@ -72,6 +73,7 @@ const finding: FoundIn = {
     { name: 'pkru', expected: '5455555500000000', observed: '0000000000000000' },
   ],
   decisions: ['null-fpstate-is-init: passes'],
+  perhapsAs: [],
   alsoAs: ['classic', 'regressed'],
   predicted: { end: 'rejected', trail: [markOf(0, 'passes')], registers: clearedRegisters },
   session,
@@ -87,6 +89,7 @@ const lost: FoundIn = {
   rule: null,
   differences: [],
   decisions: [],
+  perhapsAs: [],
   alsoAs: [],
   predicted: null,
   session: permitted,
@@ -115,8 +118,9 @@ describe('for people', () => {
   test('no difference', () => {
     const lines = text().split('\n')
     expect(
-      lines.slice(0, 7).join('\n'),
-    ).toBe(`Kernel    Linux 6.18.44, expected to do as classic kernels: as it is told to be
+      lines.slice(0, 8).join('\n'),
+    ).toBe(`Kernel    Linux 6.18.44, expected to do as classic kernels (which it is told to
+          be)
 Frames    1,234,567 in 10.00 s, 123,457 a second; seed 7
           x86_64 ia32-rt ia32; of 54,321 the CPU was asked
 
@@ -124,7 +128,7 @@ decision                             frames  passes  otherwise
 null-fpstate-is-init                          1,234  1,234 init
 unreachable-fpstate-is-rejected               1,234  1,234 rejected`)
     expect(lines.slice(-4)).toEqual(['', 'Reached   every outcome of every decision', 'No difference.', ''])
-    expect(lines).toHaveLength(coverage.length + 10)
+    expect(lines).toHaveLength(coverage.length + 11)
     for (const { rule } of coverage) expect(lines.some(line => line.startsWith(`${rule} `))).toBe(true)
   })
 
@@ -157,12 +161,19 @@ unreachable-fpstate-is-rejected               1,234  1,234 rejected`)
     expect(report).toContain('  as        no known generation does this\n\n')
     expect(report).toContain('Passed    over 2 frames: mmap is refused with ENOMEM\n')
     expect(report).toContain('Passed    over 1 frame: it hangs on bytes that are in no record\n')
-    expect(report.replace(/\s+/g, ' ')).toContain(
-      'as portable kernels: though it is told to be classic as classic, ',
-    )
+    expect(report.replace(/\s+/g, ' ')).toContain('as portable kernels (told to be classic) as classic, ')
     expect(report).toContain('\nNot reached  null-fpstate-is-init (passes); null-fpstate-is-init (init);\n')
     expect(report).toMatch(/\n2 kinds of difference, and 3 frames of more kinds\.\n$/)
     expect(text({ findings: [finding] })).toMatch(/\n1 kind of difference\.\n$/)
+  })
+
+  test('a rule that is left out of what is expected', () => {
+    const without = 'magic2-is-required'
+    expect(text({ without }).replace(/\s+/g, ' ')).toContain(
+      '(which it is told to be), without magic2-is-required Frames',
+    )
+    expect(JSON.parse(fuzzJson(result({ without })))).toMatchObject({ without, generation: 'classic' })
+    expect(JSON.parse(fuzzJson(result())).without).toBeNull()
   })
 
   test('where long values begin to differ', () => {
@@ -186,6 +197,13 @@ unreachable-fpstate-is-rejected               1,234  1,234 rejected`)
       expect(text({ frames: 0, ms: 0, asked: 0, interrupted })).toMatch(
         /\nFrames {4}0 in 0 ms, 0 a second; seed 7\n[\s\S]*\nNo frame was sent\.\n$/,
       )
+  })
+
+  test('nothing judged is not called no difference', () => {
+    expect(text({ passedOver: { 'mmap is refused with ENOMEM': 1_234_567 } })).toMatch(
+      /\nPassed {4}over 1234567 frames: mmap is refused with ENOMEM\n[\s\S]*\nNo frame was judged\.\n$/,
+    )
+    expect(text({ passedOver: { 'mmap is refused with ENOMEM': 1_234_566 } })).toMatch(/\nNo difference\.\n$/)
   })
 
   test('one line ends with each newline, nothing is unprintable', () => {
@@ -292,6 +310,8 @@ test.each<[string, Partial<FuzzResult>, number]>([
   ['a difference by then', { findings: [finding], interrupted: true }, 1],
   ['a process that was lost', { findings: [lost] }, 1],
   ['nothing sent', { frames: 0 }, 70],
+  ['nothing judged', { passedOver: { 'mmap is refused with ENOMEM': 1_234_560, other: 7 } }, 70],
+  ['something judged', { passedOver: { 'mmap is refused with ENOMEM': 1_234_566 } }, 0],
   ['nothing sent by then', { frames: 0, interrupted: true }, 0],
 ])('exit code: %s', (_, changes, code) => {
   expect(fuzzExitCode(result(changes))).toBe(code)

@@ -230,6 +230,119 @@ describe('XRSTOR', () => {
   })
 })
 
+describe('bytes that end before a page that cannot be read', () => {
+  /** The lowest of what can be read of a frame: legacy region and header. */
+  const least = 576
+  const pageFault = { kind: 'fault', signal: 'SIGSEGV', siCode: 2 }
+
+  it('are loaded as others where nothing behind the end is asked for', ctx => {
+    const probe = xsaveSession(ctx)
+    const { layout } = probe
+    const image = randomImage(layout, { seed: 1 })
+    const before = randomImage(layout, { seed: 2 })
+    const bytes = image.bytes.slice(0, least)
+    const after = loaded(ask(probe, { bytes, mask: legacyFeatures, endsAt: least, before }))
+    for (const { name, mask: bit } of layout.components) {
+      const from = (legacyFeatures & bit) === 0n ? before : image
+      expect([name, sameComponent(after, from.bytes, layout, name)]).toEqual([name, true])
+    }
+    expect(sameMxcsr(after, image.bytes)).toBe(true)
+  })
+
+  it('may be touched behind the end where the mask has it and XSTATE_BV has not: the CPU’s own business', ctx => {
+    const probe = xsaveSession(ctx)
+    const { layout } = probe
+    const image = randomImage(layout, { seed: 1 })
+    image.xstateBv &= legacyFeatures
+    const asked = { bytes: image.bytes, mask: layout.features, endsAt: least }
+    const answers = Array.from({ length: 3 }, () => ask(probe, asked))
+    for (const answer of answers) {
+      expect(answer).toEqual(answers[0])
+      if (answer.kind === 'loaded') expect(diffComponents(answer.after, image.bytes, layout)).toEqual([])
+      else expect(answer).toEqual(pageFault)
+    }
+  })
+
+  it('are a page fault where a component lies behind the end', ctx => {
+    const probe = xsaveSession(ctx)
+    const { layout } = probe
+    const { bytes } = randomImage(layout, { seed: 1 })
+    for (const { name, mask, offset, end } of layout.extended) {
+      // Aligned: bytes lie right before the page.
+      const endsAt = Math.ceil(end / 64) * 64 - 64
+      const short = spoilt(initImage(layout), all => {
+        all.set(bytes.subarray(offset, end), offset)
+        new DataView(all.buffer).setBigUint64(512, mask, true)
+      })
+      const asked = { bytes: short, mask }
+      expect([name, ask(probe, { ...asked, endsAt })]).toEqual([name, pageFault])
+      expect([name, ask(probe, asked).kind]).toEqual([name, 'loaded'])
+      if (end % 64 !== 0) continue
+      const after = loaded(ask(probe, { ...asked, endsAt: end }))
+      expect([name, sameComponent(after, bytes, layout, name)]).toEqual([name, true])
+    }
+  })
+
+  it('are a page fault where the header, or the legacy region, lies behind the end', ctx => {
+    const probe = xsaveSession(ctx)
+    const { bytes } = randomImage(probe.layout, { seed: 1 })
+    for (const endsAt of [64, 512]) expect(ask(probe, { bytes, endsAt })).toEqual(pageFault)
+  })
+
+  it('lie as the end says: at odd ends they are misaligned', ctx => {
+    const probe = xsaveSession(ctx)
+    const { bytes } = initImage(probe.layout)
+    const mask = legacyFeatures
+    expect(ask(probe, { bytes, mask, endsAt: least }).kind).toBe('loaded')
+    for (const endsAt of [least - 8, least + 4].filter(end => end <= probe.layout.size))
+      expect([endsAt, ask(probe, { bytes, mask, endsAt })]).toEqual([
+        endsAt,
+        { kind: 'fault', signal: 'SIGSEGV', siCode: expect.any(Number) },
+      ])
+    expect(ask(probe, { bytes, mask, endsAt: least - 8 })).toEqual(generalProtection)
+  })
+
+  it('are what is missing of them, too, and no more than the end leaves', ctx => {
+    const probe = xsaveSession(ctx)
+    const { layout } = probe
+    const before = randomImage(layout, { seed: 2 })
+    const short = initImage(layout).bytes.slice(0, 32)
+    loaded(ask(probe, { bytes: randomImage(layout, { seed: 3 }).bytes, mask: legacyFeatures, endsAt: least }))
+    const after = loaded(ask(probe, { bytes: short, mask: legacyFeatures, endsAt: least, before }))
+    for (const name of ['x87', 'sse'] as const) expect(isInitComponent(after, layout, name)).toBe(true)
+  })
+
+  it('of FXRSTOR are 512, aligned to 16', () => {
+    const probe = session()
+    const { layout } = probe
+    const image = randomImage(layout, { seed: 1 })
+    const asked = { bytes: image.bytes, mask: 0n, instruction: 'fxrstor' } as const
+    const after = loaded(ask(probe, { ...asked, endsAt: 512 }))
+    for (const name of ['x87', 'sse'] as const)
+      expect([name, sameComponent(after, image.bytes, layout, name)]).toEqual([name, true])
+    expect(ask(probe, { ...asked, endsAt: 400 })).toEqual(pageFault)
+  })
+
+  it('are in the way of nobody afterwards', ctx => {
+    const probe = xsaveSession(ctx)
+    const { layout, pid } = probe
+    const image = randomImage(layout, { seed: 1 })
+    const asks = Array.from({ length: 300 }, (_, i) => ({
+      bytes: image.bytes,
+      mask: layout.features,
+      ...(i % 2 === 0 ? { endsAt: 512 } : {}),
+    }))
+    const answers = probe.xrstor(asks)
+    answers.forEach((answer, i) => {
+      if (i % 2 === 0) expect(answer).toEqual(pageFault)
+      else expect(diffComponents(loaded(answer), image.bytes, layout)).toEqual([])
+    })
+    const moved = returned(probe.runSync({ load: image, edit: [{ op: 'move', at: 0 }] }))
+    expect(diffComponents(moved.after.bytes, image.bytes, layout)).toEqual([])
+    expect(probe.pid).toBe(pid)
+  })
+})
+
 describe('FXRSTOR', () => {
   it('looks at 512 bytes, aligned to 16, and at no header', () => {
     const probe = session()
@@ -356,6 +469,16 @@ describe('bad questions are refused', () => {
         [{ bytes, mask: 0n, misalignedBy: 64 }],
         new RangeError('asks[0].misalignedBy is 64, must be in 0..63'),
       ],
+      [[{ bytes, mask: 0n, endsAt: 0 }], new RangeError(`asks[0].endsAt is 0, must be in 1..${size}`)],
+      [
+        [{ bytes, mask: 0n, endsAt: size + 1 }],
+        new RangeError(`asks[0].endsAt is ${size + 1}, must be in 1..${size}`),
+      ],
+      [[{ bytes, mask: 0n, endsAt: 576.5 }], new TypeError('asks[0].endsAt must be an integer, not 576.5')],
+      [
+        [{ bytes, mask: 0n, endsAt: 576, misalignedBy: 0 }],
+        new RangeError('asks[0].misalignedBy is 0, but endsAt is given: it says where the bytes lie'),
+      ],
       [
         [{ bytes, mask: 0n, instruction: 'xrstors' }],
         new RangeError('asks[0].instruction is "xrstors", must be one of xrstor fxrstor'),
@@ -365,7 +488,9 @@ describe('bad questions are refused', () => {
           { bytes, mask: 0n },
           { bytes, mask: 0n, loud: 1 },
         ],
-        new RangeError('asks[1].loud is 1, but it can have only bytes mask instruction misalignedBy before'),
+        new RangeError(
+          'asks[1].loud is 1, but it can have only bytes mask instruction misalignedBy endsAt before',
+        ),
       ],
     ]
     for (const [asks, error] of cases) expect(() => probe.xrstor(asks as never)).toThrow(error)
@@ -376,7 +501,7 @@ describe('bad questions are refused', () => {
     const probe = session()
     const { bytes } = initImage(probe.layout)
     for (const value of hostileValues) {
-      for (const name of ['bytes', 'mask', 'instruction', 'misalignedBy', 'before']) {
+      for (const name of ['bytes', 'mask', 'instruction', 'misalignedBy', 'endsAt', 'before']) {
         try {
           ask(probe, { bytes, instruction: 'fxrstor', [name]: value })
         } catch (error) {
