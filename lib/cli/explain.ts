@@ -1,9 +1,8 @@
 /** `sigframe explain`: what becomes of a saved frame, decision by decision. */
 import { type Command, Option } from 'commander'
 import { type Generation, type GenerationId, generationOf, generations } from '../contract/generations.ts'
-import type { Ended } from '../contract/predict/predict.ts'
 import type { Task } from '../contract/predict/task.ts'
-import type { Oracle } from '../harness/explain.ts'
+import type { Explained, Oracle } from '../harness/explain.ts'
 import type { Probe } from '../probe/session.ts'
 import type { SavedProbe } from '../report/probe-file.ts'
 import { ExplainedError, UsageError } from './errors.ts'
@@ -64,26 +63,26 @@ const sessionLike = async ({ layout, permissions }: SavedProbe): Promise<Probe |
 /** What is assumed of a machine that is not here: what all CPUs with AVX-512, and most with AVX, are like. */
 const elsewhere = ({ layout }: SavedProbe): Task => ({
   layout,
-  xsaves: true,
+  compacts: true,
   avxLoadsMxcsr: true,
   keepsPointers: true,
 })
 
-const writeC = async (
-  saved: SavedProbe,
-  { id }: Generation,
-  predicted: Ended,
-  target: Target,
-): Promise<void> => {
+const writeC = async (saved: SavedProbe, explained: Explained, target: Target): Promise<void> => {
   const [{ reproducibleProbe }, { cReproducer }, { beyondC }, { limitsOfLayout }] = await Promise.all([
     import('../reproducer/saved.ts'),
     import('../reproducer/reproducer.ts'),
     import('../reproducer/tables.ts'),
     import('../probe/geometry.ts'),
   ])
-  const problem = beyondC(saved)
+  const problem = explained.caveat ?? beyondC(saved)
   if (problem !== null) throw new ExplainedError(`${target.name} was not written: ${problem}`)
-  await writeWhole(target, cReproducer(reproducibleProbe(saved, limitsOfLayout(saved.layout), predicted, id)))
+  await writeWhole(
+    target,
+    cReproducer(
+      reproducibleProbe(saved, limitsOfLayout(saved.layout), explained.predicted, explained.generation.id),
+    ),
+  )
 }
 
 const explainFile = async (file: string, flags: ExplainFlags): Promise<void> => {
@@ -108,7 +107,7 @@ const explainFile = async (file: string, flags: ExplainFlags): Promise<void> => 
         : report.explainText(saved, explained, styleOf(process.stdout)),
     )
     if (target === null) return
-    await writeC(saved, generation, explained.predicted, target)
+    await writeC(saved, explained, target)
     if (!flags.json) process.stdout.write(`As C: ${target.name}\n`)
   } finally {
     await probe?.close()

@@ -4,6 +4,7 @@ import { type GenerationId, generations } from '../contract/generations.ts'
 import { dispensable } from '../contract/predict/predict.ts'
 import type { RuleId } from '../contract/rules.ts'
 import { type Abi, abis } from '../frame/abi.ts'
+import { mostRuns, mostSeed } from '../fuzz/frames.ts'
 import type { FuzzOptions, FuzzResult } from '../fuzz/fuzz.ts'
 import { plural } from '../report/text.ts'
 import { UsageError } from './errors.ts'
@@ -16,8 +17,6 @@ import { styleOf } from './terminal.ts'
 const defaultSeconds = 10
 const leastSeconds = 0.1
 const mostSeconds = 7 * 24 * 3600
-const mostRuns = 2 ** 40
-const mostSeed = 2 ** 20 - 1
 
 const help = `
 Frames are drawn from the grammar of the contract (sizes, masks, headers,
@@ -133,10 +132,22 @@ const fuzz = async (flags: FuzzFlags): Promise<void> => {
       // Before anything that can fail: hours may have gone into it.
       await written(flags.json ? report.fuzzJson(result) : report.fuzzText(result, styleOf(process.stdout)))
       const tell = flags.json ? writtenAside : written
-      for (const [i, finding] of result.findings.entries())
-        await tell(`Saved: ${await saveFinding(result, finding, `${folder}/${fileName(result, i)}`)}\n`)
-      if (c !== null) await tell(await saveC(result, c))
       process.exitCode = report.fuzzExitCode(result)
+      const failures: unknown[] = []
+      const attempt = async (save: () => Promise<string>): Promise<void> => {
+        try {
+          await tell(await save())
+        } catch (error) {
+          failures.push(error)
+        }
+      }
+      for (const [i, finding] of result.findings.entries())
+        await attempt(
+          async () => `Saved: ${await saveFinding(result, finding, `${folder}/${fileName(result, i)}`)}\n`,
+        )
+      if (c !== null) await attempt(() => saveC(result, c))
+      // What could be saved is; the first that could not says why.
+      if (failures.length > 0) throw failures[0]
     } finally {
       progress.end()
     }

@@ -127,6 +127,7 @@ const writeC = async (names: readonly string[], flags: RunFlags, file: string): 
     flags.baseline !== undefined
   )
     throw new UsageError('--c writes a C program and runs nothing: leave out what is for results')
+  if (names.length === 0) throw new UsageError('--c writes one selftest, or one case: name it')
   const target = checkTarget(file, '--c')
   const { cOfSelection } = await import('../reproducer/selection.ts')
   const { layout, long = false } = flags

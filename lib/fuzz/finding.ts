@@ -256,5 +256,7 @@ export const findingOf = (
   const repeated = kindOf(runOne(subject, frame)) === kind
   const shrunk = repeated ? shrinkFrame(subject, frame, kind) : { frame, tries: 0 }
   const told = { index, count: 1, repeated, ...shrunk, ...tell(subject, shrunk.frame) }
-  return repeated || first === null ? told : { ...told, ...first }
+  if (repeated || first === null) return told
+  // What came of it when it was sent again says nothing of what came of it then.
+  return { ...told, ...first, decisions: [], alsoAs: [], perhapsAs: [], predicted: null }
 }

@@ -5,6 +5,8 @@ import type { Subject } from './subject.ts'
 
 /** Frames that are sent together: a ring full. */
 export const batchFrames = 128
+/** Frames of one run. */
+export const mostRuns = 2 ** 40
 export const mostSeed = 2 ** 20 - 1
 /** Batches of one seed: their generators are told apart by so many. */
 const batchesOfSeed = 2 ** 33

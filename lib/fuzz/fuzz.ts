@@ -5,7 +5,7 @@
 import { release } from 'node:os'
 import { setImmediate } from 'node:timers/promises'
 import { type Generation, type GenerationId, generationOf } from '../contract/generations.ts'
-import { dispensable, leavingOut } from '../contract/predict/predict.ts'
+import { dispensable, isMade, leavingOut } from '../contract/predict/predict.ts'
 import type { RuleId } from '../contract/rules.ts'
 import { checkInteger, outOfRange } from '../errors.ts'
 import { type Abi, abis as allAbis, checkAbi } from '../frame/abi.ts'
@@ -16,12 +16,11 @@ import { readHostCpu } from '../xstate/host.ts'
 import { type Outcome, runBatch } from './batch.ts'
 import { type Covered, coverageOf, missedOf } from './coverage.ts'
 import { type Finding, type FirstLook, findingOf, firstLook, signatureOf } from './finding.ts'
-import { batchFrames, framesOf, mostSeed } from './frames.ts'
+import { batchFrames, framesOf, mostRuns, mostSeed } from './frames.ts'
 import type { DrawnFrame } from './grammar.ts'
 import { createSubject, type Subject } from './subject.ts'
 import { Tally } from './tally.ts'
 
-export const mostRuns = 2 ** 40
 /** Of so many batches one goes through the session with permissions, where the host has it. */
 const permittedShare = 8
 export interface FuzzOptions {
@@ -73,9 +72,11 @@ export interface FuzzResult {
   readonly coverage: readonly Covered[]
   readonly missed: ReturnType<typeof missedOf>
   readonly findings: readonly FoundIn[]
-  /** Frames that differ in ways of which none was shrunk any more. */
+  /** Frames that differ in ways of which none is told. */
   readonly more: number
   readonly interrupted: boolean
+  /** Why it ended before its time; null where it did not. What was found until then stands. */
+  readonly failed: string | null
 }
 
 /** A difference that was just seen, and what could be said of it then. */
@@ -138,37 +139,53 @@ const isOver = ({ runs, seconds, signal }: FuzzOptions, frames: number, ms: numb
 /** How often others have their turn: signals, progress. */
 const turnMs = 50
 
+/** One batch of a run, each difference in it shrunk. */
+const fuzzBatch = async (
+  { subject, ...session }: FuzzedSession,
+  { seed, batch, count }: { readonly seed: number; readonly batch: number; readonly count: number },
+  tally: Tally<FoundIn>,
+  giveTurn: () => Promise<boolean>,
+): Promise<void> => {
+  const frames = framesOf(subject, seed, batch, count)
+  for (const { frame, outcome, index, look } of sendBatch(subject, frames, batch * batchFrames, tally)) {
+    const found = findingOf(subject, frame, outcome, index, look)
+    tally.settle(signatureOf(outcome) as string, { ...found, session: { subject, ...session } })
+    if (await giveTurn()) return
+  }
+}
+
 const loop = async (
   sessions: readonly FuzzedSession[],
   options: FuzzOptions,
   tally: Tally<FoundIn>,
-): Promise<number> => {
+): Promise<{ readonly ms: number; readonly failed: string | null }> => {
   const started = performance.now()
   const { seed, runs = mostRuns, onProgress } = options
   let turn = started
   let ms = 0
-  const giveTurn = async (): Promise<void> => {
+  /** @returns whether it is to end at once */
+  const giveTurn = async (): Promise<boolean> => {
     const now = performance.now()
     ms = now - started
-    if (now - turn < turnMs) return
-    turn = now
-    onProgress?.({ frames: tally.frames, ms, findings: tally.kinds })
-    await setImmediate()
+    if (now - turn >= turnMs) {
+      turn = now
+      onProgress?.({ frames: tally.frames, ms, findings: tally.kinds })
+      await setImmediate()
+    }
+    return options.signal?.aborted === true
   }
-  for (let batch = 0; !isOver(options, tally.frames, ms); batch++) {
-    const at = sessions.length > 1 && batch % permittedShare === permittedShare - 1 ? 1 : 0
-    const session = sessions[at] as FuzzedSession
-    const { subject } = session
-    const count = Math.min(batchFrames, runs - tally.frames)
-    const frames = framesOf(subject, seed, batch, count)
-    for (const { frame, outcome, index, look } of sendBatch(subject, frames, batch * batchFrames, tally)) {
-      const found = findingOf(subject, frame, outcome, index, look)
-      tally.settle(signatureOf(outcome) as string, { ...found, session })
+  try {
+    for (let batch = 0; !isOver(options, tally.frames, ms); batch++) {
+      const at = sessions.length > 1 && batch % permittedShare === permittedShare - 1 ? 1 : 0
+      const count = Math.min(batchFrames, runs - tally.frames)
+      await fuzzBatch(sessions[at] as FuzzedSession, { seed, batch, count }, tally, giveTurn)
       await giveTurn()
     }
-    await giveTurn()
+    return { ms, failed: null }
+  } catch (error) {
+    // Hours may have gone into what there is.
+    return { ms, failed: error instanceof Error ? error.message : String(error) }
   }
-  return ms
 }
 
 const checkOptions = ({ seconds, runs, seed, abis }: FuzzOptions): void => {
@@ -185,6 +202,8 @@ const checkOptions = ({ seconds, runs, seed, abis }: FuzzOptions): void => {
 const lacking = (generation: Generation, rule: RuleId): Generation => {
   if (!dispensable.includes(rule))
     throw outOfRange('without', rule, `must be one of ${dispensable.join(' ')}`)
+  if (!isMade(generation.policy, rule))
+    throw outOfRange('without', rule, `which ${generation.id} kernels lack anyway`)
   return { ...generation, policy: leavingOut(generation.policy, rule) }
 }
 
@@ -210,7 +229,7 @@ export const fuzz = async (options: FuzzOptions): Promise<FuzzResult> => {
       subject: createSubject(one.probe, expected, abis),
     }))
     const tally = new Tally<FoundIn>()
-    const ms = await loop(sessions, options, tally)
+    const { ms, failed } = await loop(sessions, options, tally)
     const coverage = coverageOf(tally.counts, expected.policy, abis)
     const { frames, asked, passedOver, more } = tally
     return {
@@ -233,6 +252,7 @@ export const fuzz = async (options: FuzzOptions): Promise<FuzzResult> => {
       findings: tally.findings(),
       more,
       interrupted: options.signal?.aborted === true,
+      failed,
     }
   } finally {
     await closeAll(opened)

@@ -13,11 +13,12 @@ import type { FoundIn, FuzzResult } from './fuzz.ts'
 const judgedOf = ({ frames, passedOver }: Pick<FuzzResult, 'frames' | 'passedOver'>): number =>
   Object.values(passedOver).reduce((left, count) => left - count, frames)
 
-/** 0 where nothing differed; nothing judged is broken, but where that was the user's wish. */
+/** 0 where nothing differed; nothing judged is broken, but where that was the user's wish, and so is an early end. */
 export const fuzzExitCode = (
-  result: Pick<FuzzResult, 'findings' | 'frames' | 'passedOver' | 'interrupted'>,
+  result: Pick<FuzzResult, 'findings' | 'more' | 'frames' | 'passedOver' | 'interrupted' | 'failed'>,
 ): number => {
-  if (result.findings.length > 0) return exitCodes.fail
+  if (result.failed !== null) return exitCodes.broken
+  if (result.findings.length + result.more > 0) return exitCodes.fail
   return judgedOf(result) === 0 && !result.interrupted ? exitCodes.broken : exitCodes.ok
 }
 
@@ -90,7 +91,8 @@ const findingLines = (one: FoundIn, number: number, style: Style): string[] => {
   ]
 }
 
-const asText = ({ alsoAs, perhapsAs }: FoundIn): string => {
+const asText = ({ repeated, alsoAs, perhapsAs }: FoundIn): string => {
+  if (!repeated) return 'nobody can say any more'
   if (alsoAs.length > 0) return `${alsoAs.join(' and ')} kernels do this`
   if (perhapsAs.length === 0) return 'no known generation does this'
   return `${perhapsAs.join(' and ')} kernels may do this: it hangs on bytes that are in no record`
@@ -127,14 +129,14 @@ const nothingDiffers = (result: FuzzResult, { green, yellow }: Style['colors']):
 export const fuzzText = (result: FuzzResult, style: Style): string => {
   const { colors } = style
   const { kernel, generation, without, frames, ms, seed, abis, asked, findings } = result
-  const { more, coverage, missed, passedOver } = result
+  const { more, coverage, missed, passedOver, failed } = result
   const told =
     kernel.told === generation.id ? 'which it is told to be' : `told to be ${kernel.told ?? 'none'}`
   const lacks = without === null ? '' : `, without ${without}`
   const { deviations } = kernel
   const counted = `${whole(frames)} in ${seconds(ms)}, ${whole(frames / Math.max(ms / 1000, 1e-3))} a second; seed ${seed}`
   const verdict =
-    findings.length === 0
+    findings.length + more === 0
       ? nothingDiffers(result, colors)
       : colors.red(
           `${plural(findings.length, 'kind')} of difference${more > 0 ? `, and ${plural(more, 'frame')} of more kinds` : ''}.`,
@@ -158,6 +160,9 @@ export const fuzzText = (result: FuzzResult, style: Style): string => {
     ...(missed.length === 0
       ? labelled('Reached   ', 'every outcome of every decision', style)
       : labelled('Not reached  ', missed.map(missedText).join('; '), style, colors.yellow)),
+    ...(failed === null
+      ? []
+      : labelled('Ended     ', `before its time: ${oneLine(failed)}`, style, colors.red)),
     verdict,
     '',
   ].join('\n')

@@ -28,8 +28,7 @@ export class Tally<F extends Finding> {
   readonly #kinds = new Map<string, Kind<F>>()
   frames = 0
   asked = 0
-  /** Frames that differ in ways of which none was shrunk any more. */
-  more = 0
+  #more = 0
 
   #pass(why: string): void {
     this.passedOver[why] = (this.passedOver[why] ?? 0) + 1
@@ -47,7 +46,9 @@ export class Tally<F extends Finding> {
         this.#pass(outcome.why)
         return false
       case 'unpredicted':
-        this.#pass('it hangs on bytes that are in no record')
+        this.#pass(
+          'nobody can say: it hangs on bytes that are in no record, or around which pages are missing',
+        )
         return false
       default:
         return this.#addDifference(signatureOf(outcome) as string)
@@ -58,7 +59,7 @@ export class Tally<F extends Finding> {
     let kind = this.#kinds.get(signature)
     if (kind === undefined) {
       if (this.#kinds.size === mostKinds) {
-        this.more += 1
+        this.#more += 1
         return false
       }
       kind = { count: 0, taken: 0, least: null }
@@ -79,6 +80,13 @@ export class Tally<F extends Finding> {
       kind.least === null
         ? found
         : { ...smaller(kind.least, found), index: Math.min(kind.least.index, found.index) }
+  }
+
+  /** Frames that differ in ways of which none was shrunk: there were too many, or it was to end. */
+  get more(): number {
+    let more = this.#more
+    for (const { count, least } of this.#kinds.values()) if (least === null) more += count
+    return more
   }
 
   /** How many kinds of difference there are. */

@@ -6,12 +6,11 @@ import { type Ended, type Prediction, predict } from '../contract/predict/predic
 import { sentFrame } from '../contract/predict/sent.ts'
 import type { Task } from '../contract/predict/task.ts'
 import { type Decision, decisionsOf } from '../contract/predict/words.ts'
-import { frameShape, isIa32 } from '../frame/abi.ts'
-import { applyPrimitives } from '../frame/apply.ts'
-import { buildFpstate } from '../frame/build.ts'
+import { isIa32 } from '../frame/abi.ts'
 import { compileEdit } from '../frame/compile.ts'
 import type { EditOp } from '../frame/edit.ts'
-import type { FrameParts } from '../frame/reader.ts'
+import { builtFrame } from '../frame/sent.ts'
+import { hazardOf } from '../fuzz/hazard.ts'
 import { limitsOfLayout } from '../probe/geometry.ts'
 import type { SavedProbe } from '../report/probe-file.ts'
 import type { ComponentName } from '../xstate/components.ts'
@@ -32,11 +31,11 @@ export interface Explained {
   readonly registers: readonly { readonly name: ComponentName; readonly origin: Origin }[]
   /** MXCSR; null where nobody says. */
   readonly mxcsr: number | null
-  /** Whether the frame has more to say than its fpstate: registers, segments, a stack. That is not walked through. */
-  readonly hasMore: boolean
+  /** What is not walked through, or would end the process that sends it; null where there is nothing of it. */
+  readonly caveat: string | null
 }
 
-/** The frame that the edit makes of what a kernel writes. What lies below the fpstate counts as zeros, but for edits. */
+/** The frame as it is sent, and found by the kernel. */
 export const frameOf = ({
   abi,
   layout,
@@ -45,14 +44,7 @@ export const frameOf = ({
 }: Pick<SavedProbe, 'abi' | 'layout' | 'load' | 'edit'>): SentFrame => {
   const limits = limitsOfLayout(layout)
   const { primitives } = compileEdit(edit, layout, limits, 'edit', abi)
-  const { fsave, fpstate } = buildFpstate(layout, load, abi)
-  const parts: FrameParts = {
-    abi,
-    head: applyPrimitives(new Uint8Array(frameShape(abi).headBytes), primitives, 'head'),
-    fsave: fsave === null ? null : applyPrimitives(fsave, primitives, 'fsave'),
-    fpstate: applyPrimitives(fpstate, primitives),
-  }
-  return sentFrame(parts, primitives, limits)
+  return sentFrame(builtFrame(layout, load, abi, primitives), primitives, limits)
 }
 
 const registersOf = (
@@ -80,6 +72,14 @@ const isOfHead = (op: EditOp): boolean =>
 const hasMore = ({ edit, stack }: SavedProbe): boolean =>
   stack !== null || edit.some(op => isOfHead(op) && !isMask(op))
 
+const caveatOf = (saved: SavedProbe): string | null => {
+  if (hasMore(saved))
+    return 'the frame has more to say, of registers or of a stack: where that leads is not told here'
+  const { layout, load } = saved
+  const hazard = hazardOf(saved, { layout, limits: limitsOfLayout(layout), load })
+  return hazard === null ? null : `whoever sends it may not live to tell: ${hazard}`
+}
+
 /** @returns what becomes of it, or in words why nobody can say */
 export const explain = (
   saved: SavedProbe,
@@ -105,6 +105,6 @@ export const explain = (
     asked,
     registers: registersOf(saved, predicted, asked),
     mxcsr: predicted.end === 'killed' ? null : predicted.registers.mxcsr,
-    hasMore: hasMore(saved),
+    caveat: caveatOf(saved),
   }
 }

@@ -96,15 +96,15 @@ const keepsPointers = (probe: Hardware): boolean => {
 const mxcsrOf = (image: Uint8Array): number =>
   new DataView(image.buffer, image.byteOffset, image.byteLength).getUint32(fieldOffset.mxcsr, true)
 
-/** CPUID leaf 0xD, subleaf 1, EAX: bit 3. */
-const xsavesBit = 8
+/** CPUID leaf 0xD, subleaf 1, EAX: bits 1 and 3. Either makes Linux compact its buffers. */
+const xsavecAndXsaves = 2 | 8
 
 /** The task of a session. */
 export const taskOf = (probe: Hardware & Pick<Probe, 'cpu'>): Task => {
   const layout: Layout = probe.layout
   return {
     layout,
-    xsaves: (probe.cpu.xsaveFeatures & xsavesBit) !== 0,
+    compacts: (probe.cpu.xsaveFeatures & xsavecAndXsaves) !== 0,
     avxLoadsMxcsr: layout.xsave && avxLoadsMxcsr(probe),
     keepsPointers: layout.xsave && keepsPointers(probe),
   }

@@ -26,7 +26,7 @@ const longestMessage = 500
 const fileText = (file: string): string => oneLine(file, longestMessage)
 
 /** The error for a file that is wrong as a whole: `name problem`. */
-export const wrongFile = (kind: FileKind, file: string, problem: string): Error =>
+const wrongFile = (kind: FileKind, file: string, problem: string): Error =>
   kind.createError(`${fileText(file)} ${oneLine(problem, longestMessage)}`)
 
 /** The error for a part of it, when the problem names the field already: `name: problem`. */

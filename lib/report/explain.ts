@@ -81,13 +81,7 @@ export const explainText = (saved: SavedProbe, explained: Explained, style: Styl
     ),
     ...(asked ? labelled('          ', 'as this CPU says of the odd bytes in it', style) : []),
     ...registerLines(explained),
-    ...(explained.hasMore
-      ? labelled(
-          'But       ',
-          'the frame has more to say, of registers or of a stack: where that leads is not told here',
-          style,
-        )
-      : []),
+    ...(explained.caveat === null ? [] : labelled('But       ', oneLine(explained.caveat), style)),
     '',
   ].join('\n')
 }
@@ -101,7 +95,7 @@ export const explainJson = (saved: SavedProbe, explained: Explained): string =>
     asked: explained.asked,
     registers: explained.registers,
     mxcsr: explained.mxcsr,
-    hasMore: explained.hasMore,
+    caveat: explained.caveat,
     abi: saved.abi,
     layout: saved.layout.toJSON(),
     edit: saved.edit.map(plainOp),

@@ -3,7 +3,7 @@
  * Nothing in a file is trusted: whatever is wrong with it ends in one `ProbeFileError`, whose message is one line and
  * names the file and the field.
  */
-import { outOfRange } from '../errors.ts'
+import { checkInteger, outOfRange } from '../errors.ts'
 import type { Abi } from '../frame/abi.ts'
 import { compileEdit } from '../frame/compile.ts'
 import type { EditOp } from '../frame/edit.ts'
@@ -23,6 +23,9 @@ import { toJson } from './json.ts'
 export class ProbeFileError extends Error {
   override name = 'ProbeFileError'
 }
+
+/** Bytes of an alternate stack: far more than any session has, and less than would run into anything else. */
+const largestStack = 1 << 20
 
 /** Bytes of a file; one with AMX tiles in use has a hundredth of it. */
 export const largestProbeFile = 8 << 20
@@ -155,6 +158,7 @@ const savedFrom = (file: ProbeFile): SavedProbe => {
     throw outOfRange('stack.bytes', stack.bytes, 'but raise is fake: nothing is delivered onto a stack')
   if (raise === 'fake' && !layout.xsave)
     throw outOfRange('raise', raise, 'but the layout has no XSAVE: its frames have nothing to build')
+  if (stack !== null) checkInteger('stack.bytes', stack.bytes, 1, largestStack)
   const load = loadableFrom(file.load, layout, 'load')
   const poison = loadableFrom(file.poison, layout, 'poison')
   const edit = file.edit as readonly EditOp[]

@@ -3,13 +3,15 @@
 import { behaviour, type Generation } from '../contract/generations.ts'
 import { type Rule, ruleOf } from '../contract/rules.ts'
 import { treatmentText } from '../contract/treatment.ts'
+import { compileEdit } from '../frame/compile.ts'
 import type { EditOp } from '../frame/edit.ts'
+import { builtFrame } from '../frame/sent.ts'
 import { loadOf, withWitness } from '../harness/execute.ts'
 import type { PlannedCase, SkippedCase } from '../harness/plan.ts'
 import { type CaseContext, type FrameCase, isTrial } from '../harness/selftest.ts'
 import type { XsaveImage } from '../xstate/image.ts'
 import { randomImage } from '../xstate/random.ts'
-import { expectedOf, sentFrame } from './expected.ts'
+import { expectedOf } from './expected.ts'
 import type { ReproducedProbe, ReproducedTest } from './model.ts'
 import { beyondC } from './tables.ts'
 
@@ -57,19 +59,19 @@ export const reproducibleCase = (
   if (problem !== null) return { title, skip: problem }
   const rule = ruleOf(typeof test.rule === 'function' ? test.rule(context) : test.rule)
   if (rule.holds === 'as-stated') return { title, skip: 'its rule is not about one frame' }
-  const load = loadOf(test, context).bytes
+  const load = loadOf(test, context)
   const poison = poisonOf(test, context).bytes
   const probe = (name: string, ops: readonly EditOp[]): ReproducedProbe => ({
     name,
     abi,
     raise: test.raise ?? 'tgkill',
     stack: test.stack?.(context) ?? null,
-    load,
+    load: load.bytes,
     poison,
     edit: ops,
     expected: expectedOf(
       rule.holds,
-      sentFrame({ abi, load, edit: ops }, layout, limits),
+      builtFrame(layout, load, abi, compileEdit(ops, layout, limits, 'edit', abi).primitives),
       layout,
       test.signal ?? null,
     ),

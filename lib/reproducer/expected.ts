@@ -4,37 +4,11 @@
  */
 import type { Treatment } from '../contract/treatment.ts'
 import { isIa32 } from '../frame/abi.ts'
-import { applyPrimitives } from '../frame/apply.ts'
-import { buildFpstate } from '../frame/build.ts'
-import { compileEdit } from '../frame/compile.ts'
-import type { EditLimits, EditOp } from '../frame/edit.ts'
 import { type FrameParts, FrameRecord, restorable } from '../frame/reader.ts'
 import { canonicalComponent } from '../xstate/compare.ts'
-import { imageFrom, initImage, initMxcsr, XsaveImage } from '../xstate/image.ts'
+import { initImage, initMxcsr, XsaveImage } from '../xstate/image.ts'
 import { type Layout, legacyFeatures } from '../xstate/layout.ts'
 import type { ExpectedEnd, ExpectedRegisters } from './model.ts'
-
-/** A frame as it is sent, but for its head. */
-export type SentFrame = Pick<FrameParts, 'abi' | 'fsave' | 'fpstate'>
-
-/** The frame that an edit makes of what the kernel writes. @throws as `compileEdit` and `buildFpstate` */
-export const sentFrame = (
-  {
-    abi,
-    load,
-    edit,
-  }: { readonly abi: SentFrame['abi']; readonly load: Uint8Array; readonly edit: readonly EditOp[] },
-  layout: Layout,
-  limits: EditLimits,
-): SentFrame => {
-  const { primitives } = compileEdit(edit, layout, limits, 'edit', abi)
-  const { fsave, fpstate } = buildFpstate(layout, imageFrom(load, layout, 'load'), abi)
-  return {
-    abi,
-    fsave: fsave === null ? null : applyPrimitives(fsave, primitives, 'fsave'),
-    fpstate: applyPrimitives(fpstate, primitives),
-  }
-}
 
 const imageWith = (bytes: Uint8Array, layout: Layout, xstateBv: bigint): XsaveImage => {
   const image = new XsaveImage(new Uint8Array(layout.size), layout)
@@ -60,9 +34,8 @@ const mxcsrOf = (sent: FrameRecord, layout: Layout, fxOnly: boolean): readonly n
 const componentsOf = ({ bytes }: XsaveImage, layout: Layout): ExpectedRegisters['components'] =>
   layout.components.map(({ name }) => ({ name, bytes: canonicalComponent(bytes, layout, name) }))
 
-const restoredFrom = (parts: SentFrame, layout: Layout, fxOnly: boolean): ExpectedRegisters => {
-  // The head says nothing of the FPU state.
-  const sent = new FrameRecord({ ...parts, head: new Uint8Array(0) }, layout)
+const restoredFrom = (parts: FrameParts, layout: Layout, fxOnly: boolean): ExpectedRegisters => {
+  const sent = new FrameRecord(parts, layout)
   const xstateBv = fxOnly ? legacyFeatures : sent.xstateBv & sent.sw.xfeatures & layout.features
   const image = imageWith(restorable(sent), layout, xstateBv)
   return { components: componentsOf(image, layout), mxcsr: mxcsrOf(sent, layout, fxOnly) }
@@ -83,7 +56,7 @@ const cleared = (layout: Layout): ExpectedRegisters => ({
  */
 export const expectedOf = (
   treatment: Treatment,
-  sent: SentFrame,
+  sent: FrameParts,
   layout: Layout,
   signal: 'SIGSEGV' | 'SIGTRAP' | null = null,
 ): ExpectedEnd => {

@@ -40,7 +40,7 @@ const expectedComponent = (
 }
 
 /** What is predicted, register by register. */
-export const predictedEnd = (predicted: Ended, layout: Layout): ExpectedEnd => {
+const predictedEnd = (predicted: Ended, layout: Layout): ExpectedEnd => {
   if (predicted.end === 'killed') return { ends: 'died' }
   const { mxcsr } = predicted.registers
   return {

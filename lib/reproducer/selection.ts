@@ -12,7 +12,7 @@ import { readHostCpu } from '../xstate/host.ts'
 import { type KnownLayoutName, knownLayouts } from '../xstate/known-layouts.ts'
 import { createLayout, type Layout } from '../xstate/layout.ts'
 import { reproducibleCase } from './case.ts'
-import { isSkipped } from './model.ts'
+import { isSkipped, type Reproducible, type SkippedTest } from './model.ts'
 import { cReproducer, cSelftest } from './reproducer.ts'
 
 export interface Selection {
@@ -78,10 +78,15 @@ export const cOfSelection = async ({ select: names, long, layout, require }: Sel
   const demanded = require === null ? null : generationOf(require)
   const tests = chosen.map(one => reproducibleCase(one, demanded))
   const [test] = tests
+  if (tests.every(isSkipped))
+    throw outOfRange(
+      'name',
+      names.join(' '),
+      `of which nothing can be a C program: ${(tests[0] as SkippedTest).skip}`,
+    )
   if (tests.length > 1 || test === undefined) {
     const { name, summary } = selftests.find(one => one.name === first.selftest) as Selftest
     return cSelftest({ name, summary }, tests)
   }
-  if (isSkipped(test)) throw outOfRange('name', first.id, `which cannot be a C program: ${test.skip}`)
-  return cReproducer(test)
+  return cReproducer(test as Reproducible)
 }

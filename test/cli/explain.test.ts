@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -59,7 +59,8 @@ const fileOf = (content: SavedProbe | string | object): string => {
 }
 
 const small = (layout: Layout = elsewhere): readonly EditOp[] => [
-  { op: 'resize', xstateSize: layout.size - 8 },
+  // MAGIC2 lies on bytes that any register takes.
+  { op: 'resize', xstateSize: layout.end('avx') },
   { op: 'magic2' },
 ]
 
@@ -186,6 +187,35 @@ describe('as C', () => {
     const { stdout } = await sigframe(['explain', fileOf(probeOf(small())), '--c', c, '--json'])
     expect(JSON.parse(stdout).outcome).toBe('restored')
     expect(readFileSync(c, 'utf8')).toContain('int main(')
+  })
+
+  test.each<[string, EditOp[], Partial<SavedProbe>, RegExp]>([
+    [
+      'registers',
+      [{ op: 'set', field: 'head.rip', value: 1 }],
+      {},
+      /has more to say, of registers or of a stack/,
+    ],
+    [
+      'a stack',
+      [],
+      { stack: { bytes: 2048, state: 'plain' } },
+      /has more to say, of registers or of a stack/,
+    ],
+    [
+      'keys that close the memory of whoever sends it',
+      [{ op: 'write', at: elsewhere.offset('pkru'), bytes: '03' }],
+      {},
+      /may not live to tell: sent\.pkru/,
+    ],
+  ])('%s: explained with a word on it, and no C program', async (_, edit, change, why) => {
+    const c = join(folder, 'caveat.c')
+    const { code, stdout, stderr } = await sigframe(['explain', fileOf(probeOf(edit, change)), '--c', c])
+    expect(code).toBe(70)
+    expect(stdout.replace(/\s+/g, ' ')).toMatch(why)
+    expect(stderr).toMatch(why)
+    expect(stderr.split('\n')).toHaveLength(2)
+    expect(existsSync(c)).toBe(false)
   })
 
   test('where C cannot do it: said so, and no file', async () => {

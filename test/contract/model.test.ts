@@ -26,7 +26,7 @@ interface Drawn {
   readonly frame: SentFrame
   readonly edit: readonly EditOp[]
   readonly layout: (typeof layouts)[number]
-  readonly xsaves: boolean
+  readonly compacts: boolean
   readonly avxLoadsMxcsr: boolean
   readonly keepsPointers: boolean
 }
@@ -35,7 +35,7 @@ const anyDrawn: fc.Arbitrary<Drawn> = fc
   .record({
     layout: fc.constantFrom(...layouts),
     seed: fc.nat(1 << 30),
-    xsaves: fc.boolean(),
+    compacts: fc.boolean(),
     avxLoadsMxcsr: fc.boolean(),
     keepsPointers: fc.boolean(),
   })
@@ -356,7 +356,7 @@ test('how much is faulted in counts where what lies behind cannot be had', () =>
     { op: 'pages', at: 8192, length: 1, state: 'unreadable' },
   ]
   const frame = frameOf({ abi: 'x86_64', layout, edit, load: randomImage(layout, { seed: 1 }) })
-  const task = { layout, xsaves: true, avxLoadsMxcsr: true, keepsPointers: true }
+  const task = { layout, compacts: true, avxLoadsMxcsr: true, keepsPointers: true }
   const ends = generations.map(({ policy }) => {
     const { end } = predict(frame, task, policy)
     return [policy.faultsIn, end]
@@ -372,7 +372,7 @@ test.each(abis)('%s: a frame that nobody changed is restored, whoever gets it', 
       const load = randomImage(layout, { seed: 3 })
       const one = predict(
         frameOf({ abi, layout, edit: [], load }),
-        { layout, xsaves: true, avxLoadsMxcsr: true, keepsPointers: true },
+        { layout, compacts: true, avxLoadsMxcsr: true, keepsPointers: true },
         policy,
       )
       expect([id, one.end]).toEqual([id, 'restored'])

@@ -1,7 +1,7 @@
 /**
  * Fuzzing the kernel that is here. Whether it does as the contract says is not asked: that is the selftests' business.
  */
-import { beforeAll, beforeEach, describe, expect, it, type TestContext } from 'vitest'
+import { beforeAll, beforeEach, describe, expect, it, onTestFinished, type TestContext, vi } from 'vitest'
 import { fileStyle } from '../../lib/cli/terminal.ts'
 import { type GenerationId, generationOf } from '../../lib/contract/generations.ts'
 import { type Abi, abis, isIa32 } from '../../lib/frame/abi.ts'
@@ -13,7 +13,7 @@ import { explain } from '../../lib/harness/explain.ts'
 import { fingerprintKernel } from '../../lib/harness/host.ts'
 import { plainOp } from '../../lib/harness/repro.ts'
 import { askHardware, taskOf } from '../../lib/harness/task.ts'
-import { openSync } from '../../lib/probe/session.ts'
+import { openSync, Probe } from '../../lib/probe/session.ts'
 import { parseProbeFile, probeFileJson, type SavedProbe } from '../../lib/report/probe-file.ts'
 import { cReproducer } from '../../lib/reproducer/reproducer.ts'
 import { reproducibleProbe } from '../../lib/reproducer/saved.ts'
@@ -344,4 +344,25 @@ describe('a wrong expectation', () => {
       expect(right, words).toBe(0)
     }
   }, 120_000)
+})
+
+describe('a run that cannot go on', () => {
+  it('tells what there is until then, and why', async ctx => {
+    needsProbes(ctx)
+    if (!session({}, ctx).layout.xsave) ctx.skip('this host has no XSAVE')
+    const { runEach } = Probe.prototype
+    let left = 4
+    const broken = vi.spyOn(Probe.prototype, 'runEach').mockImplementation(function (this: Probe, ...given) {
+      if (left-- === 0) throw new Error('sigframe-probe could not be started: ENOENT')
+      return runEach.apply(this, given)
+    })
+    onTestFinished(() => broken.mockRestore())
+    const result = await fuzz({ runs: 100_000, seed: 3 })
+    expect(result.failed).toBe('sigframe-probe could not be started: ENOENT')
+    expect(result.frames).toBe(4 * 128)
+    expect(fuzzExitCode(result)).toBe(70)
+    expect(fuzzText(result, fileStyle)).toContain(
+      'before its time: sigframe-probe could not be started: ENOENT',
+    )
+  })
 })

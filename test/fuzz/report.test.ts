@@ -44,6 +44,7 @@ const result = (changes: Partial<FuzzResult> = {}): FuzzResult => ({
   missed: [],
   findings: [],
   more: 0,
+  failed: null,
   interrupted: false,
   ...changes,
 })
@@ -158,7 +159,7 @@ unreachable-fpstate-is-rejected               1,234  1,234 rejected`)
   frame     ia32-rt, tgkill32, load 1, poison 0; frame 123, 1 frame like it
   shrunk    no: it did not show again when it was sent again
 `)
-    expect(report).toContain('  as        no known generation does this\n\n')
+    expect(report).toContain('  as        nobody can say any more\n\n')
     expect(report).toContain('Passed    over 2 frames: mmap is refused with ENOMEM\n')
     expect(report).toContain('Passed    over 1 frame: it hangs on bytes that are in no record\n')
     expect(report.replace(/\s+/g, ' ')).toContain('as portable kernels (told to be classic) as classic, ')

@@ -12,7 +12,7 @@ import { randomImage } from '../../lib/xstate/random.ts'
 import { known } from '../xstate/arbitrary.ts'
 
 const layout = known('zen4')
-const task: Task = { layout, xsaves: true, avxLoadsMxcsr: true, keepsPointers: true }
+const task: Task = { layout, compacts: true, avxLoadsMxcsr: true, keepsPointers: true }
 const load = randomImage(layout, { seed: 1 })
 
 const saved = (edit: readonly EditOp[], change: Partial<SavedProbe> = {}): SavedProbe => ({
@@ -143,7 +143,7 @@ describe('what becomes of it', () => {
   })
 
   test('MXCSR that nobody says', () => {
-    const old: Task = { ...task, xsaves: false }
+    const old: Task = { ...task, compacts: false }
     const one = saved([{ op: 'and', field: 'xstateBv', value: ~7n & layout.features }], { abi: 'ia32' })
     expect(explained(one, 'classic', null, old).mxcsr).toBeNull()
     expect(explained(one).mxcsr).toBe(initMxcsr)
@@ -208,7 +208,7 @@ test('a host without XSAVE: nobody looks at the sw bytes', () => {
   })
   const found = explained(one, 'portable', null, {
     layout: old,
-    xsaves: false,
+    compacts: false,
     avxLoadsMxcsr: false,
     keepsPointers: false,
   })

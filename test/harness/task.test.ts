@@ -128,11 +128,12 @@ describe('the task', () => {
   it.each<[string, ReturnType<typeof probeOf>, boolean, boolean]>([
     ['a CPU as the manual has it', probeOf('skylake-sp', 15, initMxcsr), true, true],
     ['one that leaves MXCSR to SSE', probeOf('skylake-sp', 15, 0x1fbf), true, false],
-    ['one without XSAVES', probeOf('skylake-sp', 7, initMxcsr), false, true],
+    ['one without XSAVES, but with XSAVEC', probeOf('skylake-sp', 7, initMxcsr), true, true],
+    ['one without either', probeOf('skylake-sp', 5, initMxcsr), false, true],
     ['one without AVX', probeOf('sse-only', 0, initMxcsr), false, false],
     ['one without XSAVE', probeOf('nehalem', 0, initMxcsr), false, false],
-  ])('%s', (_, probe, xsaves, avxLoadsMxcsr) => {
-    expect(taskOf(probe)).toEqual({ layout: probe.layout, xsaves, avxLoadsMxcsr, keepsPointers: false })
+  ])('%s', (_, probe, compacts, avxLoadsMxcsr) => {
+    expect(taskOf(probe)).toEqual({ layout: probe.layout, compacts, avxLoadsMxcsr, keepsPointers: false })
   })
 
   it('of a CPU that loads all as it is', () => {
@@ -142,7 +143,7 @@ describe('the task', () => {
       cpu: { xsaveFeatures: 8 } as Probe['cpu'],
       xrstor: asks => asks.map(({ bytes }) => ({ kind: 'loaded', after: bytes.slice() })),
     }
-    expect(taskOf(probe)).toEqual({ layout, xsaves: true, avxLoadsMxcsr: true, keepsPointers: true })
+    expect(taskOf(probe)).toEqual({ layout, compacts: true, avxLoadsMxcsr: true, keepsPointers: true })
     for (const spoilt of [2 + 4, 8, 16]) {
       const other: typeof probe = {
         ...probe,
@@ -196,7 +197,7 @@ describe('a live session', () => {
     const probe = session({}, ctx)
     const task = taskOf(probe)
     expect(task.layout).toBe(probe.layout)
-    expect(task.xsaves).toBe((probe.cpu.xsaveFeatures & 8) !== 0)
+    expect(task.compacts).toBe((probe.cpu.xsaveFeatures & 10) !== 0)
     expect(taskOf(probe)).toEqual(task)
     if (!probe.layout.has('avx')) expect(task.avxLoadsMxcsr).toBe(false)
   })

@@ -198,6 +198,7 @@ describe('what is wrong is named: file, field, value, limit', () => {
     ['raise is "raise", must be one of tgkill tgkill32 blocked timer ipi fake', ['raise'], 'raise'],
     ['stack.bytes is 8192, but raise is fake: nothing is delivered onto a stack', ['raise'], 'fake'],
     ['stack.bytes is 0, must be at least 1', ['stack', 'bytes'], 0],
+    ['stack.bytes is 1048577, must be in 1..1048576', ['stack', 'bytes'], 2 ** 20 + 1],
     ['stack.state is missing', ['stack', 'state'], undefined],
     ['load.length is 2, must be 5392: two digits a byte', ['load'], '00'],
     ['poison is "zz", must be hexadecimal digits in lower case', ['poison'], 'zz'],

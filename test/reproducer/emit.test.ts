@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import type { EditOp } from '../../lib/frame/edit.ts'
 import { withWitness } from '../../lib/harness/execute.ts'
 import { reproducibleCase } from '../../lib/reproducer/case.ts'
-import { expectedOf, sentFrame } from '../../lib/reproducer/expected.ts'
+import { expectedOf } from '../../lib/reproducer/expected.ts'
 import { isSkipped, type Reproducible } from '../../lib/reproducer/model.ts'
 import { cReproducer, cSelftest } from '../../lib/reproducer/reproducer.ts'
 import { knownLayouts } from '../../lib/xstate/known-layouts.ts'
@@ -11,6 +11,7 @@ import { createLayout } from '../../lib/xstate/layout.ts'
 import { randomImage } from '../../lib/xstate/random.ts'
 import { machineNamed, plannedOn, selftests } from '../contract/simulated-cases.ts'
 import { limitsOf } from '../contract/simulated-probe.ts'
+import { sentFrame } from './sent.ts'
 
 const { layout } = machineNamed('zen4')
 const limits = limitsOf(layout)

@@ -7,13 +7,14 @@ import { classify } from '../../lib/contract/classify.ts'
 import type { Observed } from '../../lib/contract/treatment.ts'
 import type { Seen } from '../../lib/probe/result.ts'
 import { reproducibleCase } from '../../lib/reproducer/case.ts'
-import { expectedOf, sentFrame } from '../../lib/reproducer/expected.ts'
+import { expectedOf } from '../../lib/reproducer/expected.ts'
 import type { ExpectedEnd, ExpectedRegisters, Reproducible } from '../../lib/reproducer/model.ts'
 import { isSkipped } from '../../lib/reproducer/model.ts'
 import { canonicalComponent } from '../../lib/xstate/compare.ts'
 import { imageFrom, type XsaveImage } from '../../lib/xstate/image.ts'
 import { isSimulated, machineNamed, plannedOn, selftests } from '../contract/simulated-cases.ts'
 import { simulatedProbe } from '../contract/simulated-probe.ts'
+import { sentFrame } from './sent.ts'
 
 const holds = (expected: ExpectedRegisters, { bytes, layout, mxcsr }: XsaveImage): boolean =>
   expected.components.every(

@@ -5,13 +5,14 @@ import type { Treatment } from '../../lib/contract/treatment.ts'
 import { type Abi, abis } from '../../lib/frame/abi.ts'
 import type { EditOp } from '../../lib/frame/edit.ts'
 import type { Probe } from '../../lib/probe/session.ts'
-import { expectedOf, sentFrame } from '../../lib/reproducer/expected.ts'
+import { expectedOf } from '../../lib/reproducer/expected.ts'
 import type { ExpectedEnd, ReproducedProbe, Reproducible } from '../../lib/reproducer/model.ts'
 import { cReproducer } from '../../lib/reproducer/reproducer.ts'
 import { minXsaveSize } from '../../lib/xstate/layout.ts'
 import { randomImage } from '../../lib/xstate/random.ts'
 import { needsProbes, session } from '../probe/support.ts'
 import { compiled, needsGcc, ran } from './compiler.ts'
+import { sentFrame } from './sent.ts'
 
 /** A session, where there is one with frames of this ABI that have an XSAVE area. */
 const sessionFor = (ctx: TestContext, abi: Abi): Probe => {

@@ -5,12 +5,12 @@ import { abis } from '../../lib/frame/abi.ts'
 import type { EditOp } from '../../lib/frame/edit.ts'
 import type { Seen } from '../../lib/probe/result.ts'
 import type { ExpectedEnd, Reproducible } from '../../lib/reproducer/model.ts'
-import { observedEnd } from '../../lib/reproducer/observed.ts'
 import { cSelftest } from '../../lib/reproducer/reproducer.ts'
 import { randomImage } from '../../lib/xstate/random.ts'
 import { anyEdit } from '../frame/arbitrary.ts'
 import { needsProbes, session } from '../probe/support.ts'
 import { compiled, needsGcc, ran, readTap } from './compiler.ts'
+import { observedEnd } from './observed.ts'
 
 const frames = 300
 

@@ -54,12 +54,6 @@ export type Prediction =
   /** It hangs on bytes that are not known. */
   | { readonly end: 'unknown' }
 
-const rejected = (walk: Walk, trail: Mark[]): Ended => {
-  const said = killStep.decide(walk) as Outcome
-  trail.push(markOf(kill, said))
-  return { end: said === 'killed' ? 'killed' : 'rejected', trail, registers: clearedRegisters }
-}
-
 /** Which decisions kernels of a policy make, by index. */
 const made = new WeakMap<Policy, readonly boolean[]>()
 
@@ -72,16 +66,27 @@ export const madeBy = (policy: Policy): readonly boolean[] => {
   return known
 }
 
+const rejected = (walk: Walk, trail: Mark[]): Ended => {
+  const said = madeBy(walk.policy)[kill] === true ? (killStep.decide(walk) as Outcome) : 'passes'
+  trail.push(markOf(kill, said))
+  return { end: said === 'killed' ? 'killed' : 'rejected', trail, registers: clearedRegisters }
+}
+
 /** Without these nothing could be said at all, or nothing else: they tell what comes of others. */
 const indispensable: ReadonlySet<RuleId> = new Set([
   'null-fpstate-is-init',
   'unreachable-fpstate-is-rejected',
+  'magic2-is-readable',
   'absent-pages-are-faulted-in',
   'fsave-header-has-the-x87-state',
   'hardware-judges-contents',
   'left-out-components-go-to-init',
   'ia32-leaves-nothing-over',
 ])
+
+/** Whether kernels of a policy make the decision of a rule. */
+export const isMade = (policy: Policy, rule: RuleId): boolean =>
+  madeBy(policy).some((asked, i) => asked && steps[i]?.rule === rule)
 
 /** The rules that can be left out, in the kernel's order. */
 export const dispensable: readonly RuleId[] = Object.freeze([

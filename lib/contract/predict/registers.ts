@@ -12,7 +12,7 @@ export interface Registers {
   readonly area: Uint8Array
   /** At least its first 160 bytes: in 32-bit frames the fsave header's. */
   readonly x87: Uint8Array
-  /** Null where nobody says: a kernel without XSAVES takes a 32-bit frame's from its buffer, whatever is in it. */
+  /** Null where nobody says: a kernel whose buffers are not compacted takes a 32-bit frame's from there, whatever is in it. */
   readonly mxcsr: number | null
   /** Whether FOP, FIP and FDP are those of `x87`, where an exception is pending. */
   readonly pointers: boolean
@@ -48,16 +48,16 @@ const headOf = (image: Uint8Array) => {
 }
 
 /**
- * XRSTOR with the frame's mask, then the rest from the init image. By XRSTORS that one loads MXCSR with SSE, by XRSTOR
- * with AVX too (SDM volume 1, 13.8.1 and 13.12).
+ * XRSTOR with the frame's mask, then the rest from the init image. Compacted, that one loads MXCSR with SSE;
+ * in the standard format with AVX too (SDM volume 1, 13.8.1 and 13.8.2).
  */
-export const registers64 = (walk: Walk): Registers => {
+const registers64 = (walk: Walk): Registers => {
   const { task, mask, frame, answer, fxOnly } = walk
   const asked = answer instanceof Uint8Array && walk.odd !== 0 ? answer : null
   const area = asked ?? frame.area
   const head = asked === null ? null : headOf(asked)
   const left = task.layout.features & ~mask
-  const initsMxcsr = (left & sse) !== 0n || (!task.xsaves && task.avxLoadsMxcsr && (left & avx) !== 0n)
+  const initsMxcsr = (left & sse) !== 0n || (!task.compacts && task.avxLoadsMxcsr && (left & avx) !== 0n)
   return {
     loaded: mask & (head?.xstateBv ?? (fxOnly ? legacyFeatures : walk.xstateBv)),
     area,
@@ -68,15 +68,15 @@ export const registers64 = (walk: Walk): Registers => {
   }
 }
 
-/** By XRSTORS MXCSR is SSE's. By XRSTOR it is the buffer's, which has the frame's where the frame has any use for it. */
-const mxcsr32 = (walk: Walk, xsaves: boolean): number | null => {
+/** Compacted, the buffer has MXCSR for SSE. In the standard format it is the buffer's, which has the frame's where the frame has any use for it. */
+const mxcsr32 = (walk: Walk, compacts: boolean): number | null => {
   if (walk.fxOnly || (named32(walk) & sse) !== 0n) return walk.mxcsr
-  if (xsaves) return initMxcsr
+  if (compacts) return initMxcsr
   return (walk.xstateBv & mxcsrFeatures) !== 0n ? walk.mxcsr : null
 }
 
 /** From the kernel's buffer. */
-export const registers32 = (walk: Walk): Registers => {
+const registers32 = (walk: Walk): Registers => {
   const { task, frame, answer, odd } = walk
   const named = named32(walk)
   const asked = answer instanceof Uint8Array && odd !== 0 ? answer : null
@@ -84,7 +84,7 @@ export const registers32 = (walk: Walk): Registers => {
     loaded: asked === null ? named : named & headOf(asked).xstateBv,
     area: asked ?? frame.area,
     x87: asked ?? ((named & 1n) === 0n ? nothing : foldedX87(walk)),
-    mxcsr: mxcsr32(walk, task.xsaves),
+    mxcsr: mxcsr32(walk, task.compacts),
     pointers: task.keepsPointers,
     keys: 'init',
   }

@@ -21,14 +21,18 @@ interface Place {
   readonly paged: boolean
 }
 
-const placeOf = (primitives: readonly Primitive[]): Place => {
+const placeOf = (primitives: readonly Primitive[], width: number): Place => {
   let moved: number | null = null
   let by = 0n
   let address: bigint | null = null
   let paged = false
   for (const op of primitives) {
-    if (op.code === 'move') moved = op.at
-    else if (op.code === 'pages') paged = true
+    if (op.code === 'move') {
+      // The pointer goes with the frame, wherever it led before.
+      moved = op.at
+      by = 0n
+      address = null
+    } else if (op.code === 'pages') paged = true
     else if (op.code === 'offset') by += op.value
     else if (op.code === 'pointer') {
       address = op.value
@@ -37,7 +41,12 @@ const placeOf = (primitives: readonly Primitive[]): Place => {
   }
   const distance = BigInt.asIntN(64, by)
   if (address === null) return { moved, by: Number(distance), pointer: 'mapped', paged }
-  return { moved, by: 0, pointer: address + distance === 0n ? 'null' : 'unreachable', paged }
+  return {
+    moved,
+    by: 0,
+    pointer: BigInt.asUintN(8 * width, address + by) === 0n ? 'null' : 'unreachable',
+    paged,
+  }
 }
 
 // What is behind the end of a file stays so, and what nobody may read is no more to be read for being evicted.
@@ -105,7 +114,7 @@ export const sentFrame = (
   primitives: readonly Primitive[],
   limits: EditLimits,
 ): SentFrame => {
-  const place = placeOf(primitives)
+  const place = placeOf(primitives, frameShape(abi).fields.fpstate.width)
   const { moved, by, pointer } = place
   const start = (moved ?? 0) + by
   // What lies before the frame is not known.

@@ -4,8 +4,11 @@ import type { Layout } from '../../xstate/layout.ts'
 export interface Task {
   /** Where the task's components lie: the kernel's user_size and user features for it. */
   readonly layout: Layout
-  /** Whether the kernel restores by XRSTORS, so that its own buffers and its init image are compacted. */
-  readonly xsaves: boolean
+  /**
+   * Whether the kernel's own buffers and its init image are compacted: with XSAVEC or XSAVES (X86_FEATURE_XCOMPACTED).
+   * MXCSR is SSE's in them.
+   */
+  readonly compacts: boolean
   /** Whether XRSTOR loads MXCSR for AVX alone (SDM volume 1, 13.8.1): emulators may not. */
   readonly avxLoadsMxcsr: boolean
   /** Whether XRSTOR loads FOP, FIP and FDP where an exception is pending: emulators may keep their own. */

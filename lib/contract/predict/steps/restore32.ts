@@ -42,6 +42,8 @@ const bufferOf = (walk: Walk): Uint8Array => {
   const bytes = new Uint8Array(layout.size)
   bytes.set(area.subarray(0, layout.size))
   bytes.set(foldedX87(walk), 0)
+  // Without XSAVE there is no header.
+  if (!layout.xsave) return bytes
   bytes.fill(0, fieldOffset.xstateBv, minXsaveSize)
   const view = new DataView(bytes.buffer)
   view.setBigUint64(fieldOffset.xstateBv, named32(walk), true)
@@ -57,7 +59,7 @@ const lookAtBytes = (walk: Walk): Decided => {
   if (walk.answer === 'fault') return 'rejected'
   if (walk.answer !== undefined) return 'passes'
   walk.ask = {
-    instruction: 'xrstor',
+    instruction: walk.task.layout.xsave ? 'xrstor' : 'fxrstor',
     bytes: bufferOf(walk),
     mask: walk.task.layout.features,
     misalignedBy: 0,

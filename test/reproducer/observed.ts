@@ -1,7 +1,7 @@
 /** What was seen of a probe as what is expected of its like: a C program that shows it again. */
-import type { Saved, Seen, SignalInfo } from '../probe/result.ts'
-import { canonicalComponent } from '../xstate/compare.ts'
-import type { ExpectedEnd, ExpectedRegisters } from './model.ts'
+import type { Saved, Seen, SignalInfo } from '../../lib/probe/result.ts'
+import type { ExpectedEnd, ExpectedRegisters } from '../../lib/reproducer/model.ts'
+import { canonicalComponent } from '../../lib/xstate/compare.ts'
 
 const siKernel = 128
 
