@@ -35,6 +35,13 @@ export { raises, stackStates } from './probe/request.ts'
 export type * from './probe/result.ts'
 export { type OpenOptions, open, openSync, Probe, permissible } from './probe/session.ts'
 export type { XrstorAnswer, XrstorAsk } from './probe/xrstor.ts'
+export {
+  ProbeFileError,
+  parseProbeFile,
+  probeFileJson,
+  readProbeFile,
+  type SavedProbe,
+} from './report/probe-file.ts'
 export * from './xstate/compare.ts'
 export * from './xstate/components.ts'
 export { type HostCpu, hostLayout, readHostCpu } from './xstate/host.ts'

@@ -58,7 +58,7 @@ export const fuzzLane = (pinned: Probe): Lane => {
   return {
     name: 'fuzz, predicted',
     wanted: { perSecond: wanted },
-    weight: 2,
+    weight: 4,
     run: fuzzing(subject, pinned),
     against: [{ name: 'engine', run: sending(subject, pinned) }],
   }
