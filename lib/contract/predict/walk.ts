@@ -101,3 +101,8 @@ export class Walk {
     )
   }
 }
+
+const compacted = 1n << 63n
+
+/** Whether XRSTOR takes the area for one in the compacted format: SDM volume 1, 13.8. */
+export const isCompacted = ({ xcompBv }: Walk): boolean => (xcompBv & compacted) !== 0n
