@@ -44,6 +44,12 @@ export default selftest('fx_only_fallback', {
       commit: source,
       edit: () => [{ op: 'set', field: 'sw.magic1', value: magic1 ^ 1 }],
     },
+    magic1_high_bit: {
+      summary: 'MAGIC1 has its highest bit flipped.',
+      rule: 'magic1-is-required',
+      commit: source,
+      edit: () => [{ op: 'xor', field: 'sw.magic1', value: 0x8000_0000 }],
+    },
     magic1_is_magic2: {
       summary: 'MAGIC1 is MAGIC2.',
       rule: 'magic1-is-required',

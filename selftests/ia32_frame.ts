@@ -50,7 +50,11 @@ export default selftest('ia32_frame', {
       edit: () => [
         { op: 'write', region: 'fsave', at: 28, bytes: number },
         { op: 'write', region: 'fsave', at: 38, bytes: otherNumber },
+        // ST7, the last one.
+        { op: 'write', region: 'fsave', at: 98, bytes: otherNumber },
         { op: 'set', field: 'fsave.cw', value: 0xffff_027f },
+        // Another TOP, and all condition codes.
+        { op: 'set', field: 'fsave.sw', value: 0xffff_6f00 },
       ],
     },
     x87_tag: {

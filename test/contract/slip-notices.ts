@@ -20,7 +20,7 @@ export const noticed: Readonly<Record<Slip, Noticed>> = {
   'magic1 is not asked for': {
     by: ['fx_only_fallback/magic1_zero', 'fx_only_fallback/magic1_bit', 'fx_only_fallback/magic1_is_magic2'],
   },
-  'magic1 is compared in its lower half': { by: [] },
+  'magic1 is compared in its lower half': { by: ['fx_only_fallback/magic1_high_bit'] },
   'sizes below 576 are believed': { by: ['fx_only_fallback/size_440'] },
   'a size of 576 is not believed': {
     by: [
@@ -69,7 +69,11 @@ export const noticed: Readonly<Record<Slip, Noticed>> = {
     on: 'portable',
   },
   'a required size of XSTATE_BV': { by: ['xfeatures_mask/size_without_them'], on: 'portable' },
-  'a required size of features that the task has not': { by: [], on: 'portable', machine: 'sapphire-rapids' },
+  'a required size of features that the task has not': {
+    by: ['xfeatures_bits/not_the_tasks'],
+    on: 'portable',
+    machine: 'sapphire-rapids',
+  },
   'a required size of user_size': {
     by: ['sigframe_fpu_portability/valid_shrunk', 'frame_placement/shrunk_ends_mapping'],
     on: 'portable',
@@ -97,7 +101,7 @@ export const noticed: Readonly<Record<Slip, Noticed>> = {
   'an unreadable frame is no frame': { by: ['frame_placement/low', 'frame_placement/unreadable'] },
   'sw.xfeatures are ignored': { by: ['xfeatures_mask/subset'] },
   'unknown sw.xfeatures are rejected': { by: ['xfeatures_mask/future_bit', 'cet/cet_in_xfeatures'] },
-  'the mask has always x87 and SSE': { by: [] },
+  'the mask has always x87 and SSE': { by: ['xfeatures_bits/without_both'] },
   'the mask is XSTATE_BV’s': { by: ['untouched_frame/restores'] },
   'XSTATE_BV is ignored': { by: ['untouched_frame/restores', 'ia32_frame/nothing_left_over'] },
   'unknown XSTATE_BV is accepted': { by: ['xsave_header/future_xstate_bv'] },
@@ -114,7 +118,7 @@ export const noticed: Readonly<Record<Slip, Noticed>> = {
   },
   'misaligned frames are accepted': { by: ['xsave_header/misaligned_by_8', 'xsave_header/misaligned_by_32'] },
   'components left out are kept': { by: ['xfeatures_mask/subset', 'sigframe_fpu_portability/shrunk'] },
-  'x87 left out is kept': { by: [] },
+  'x87 left out is kept': { by: ['xfeatures_bits/without_x87'] },
   'AVX left out is kept': { by: ['xfeatures_mask/subset', 'sigframe_fpu_portability/shrunk'] },
   'the keys left out are kept': {
     by: ['foreign_frames/migrated', 'fx_only_fallback/magic1_zero'],
@@ -153,10 +157,10 @@ export const noticed: Readonly<Record<Slip, Noticed>> = {
   'ia32: tags as they are': { by: ['ia32_frame/x87_tag'] },
   'ia32: tags turned by TOP': { by: ['untouched_frame/restores'] },
   'ia32: special registers are empty': { by: ['untouched_frame/restores'] },
-  'ia32: FSW is the one that is not read': { by: [] },
+  'ia32: FSW is the one that is not read': { by: ['ia32_frame/x87_of_the_header'] },
   'ia32: FOP is lost': { by: [] },
   'ia32: FDP is FIP': { by: [] },
-  'ia32: ST7 is forgotten': { by: [] },
+  'ia32: ST7 is forgotten': { by: ['ia32_frame/x87_of_the_header'] },
   'ia32: XMM8 and up are lost': { by: ['untouched_frame/restores'] },
   'ia32: MXCSR is left at init': { by: ['ia32_frame/mxcsr_of_the_area'] },
   'ia32: MXCSR has no denormals-are-zeros': { by: ['ia32_frame/mxcsr_of_the_area'] },
