@@ -33,5 +33,14 @@
       'cflags_cc': ['<!@(node -p "require(\'./native/build.json\').probe.cflags_cc.join(\' \')")'],
       'ldflags': ['<!@(node -p "require(\'./native/build.json\').probe.ldflags.join(\' \')")'],
     },
+    {
+      'target_name': 'sigframe-init',
+      'type': 'executable',
+      'sources': ['<!@(node -p "require(\'./native/build.json\').init.sources.join(\' \')")'],
+      'defines': ['<!@(node -p "require(\'./native/build.json\').init.defines.join(\' \')")'],
+      'cflags': ['<!@(node -p "require(\'./native/build.json\').init.cflags.join(\' \')")'],
+      'cflags_cc': ['<!@(node -p "require(\'./native/build.json\').init.cflags_cc.join(\' \')")'],
+      'ldflags': ['<!@(node -p "require(\'./native/build.json\').init.ldflags.join(\' \')")'],
+    },
   ],
 }

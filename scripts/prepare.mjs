@@ -1,5 +1,5 @@
-// Runs after `npm ci` and `npm install` here, and before `npm pack`: the addon and the probe by node-gyp, copies of them
-// into prebuilds/ (an install of the tarball compiles nothing), then TypeScript into dist/. Nothing is downloaded.
+// Runs after `npm ci` and `npm install` here, and before `npm pack`: the addon, the probe and the init by node-gyp, copies of
+// them into prebuilds/ (an install of the tarball compiles nothing), then TypeScript into dist/. Nothing is downloaded.
 import { spawnSync } from 'node:child_process'
 import {
   accessSync,
@@ -17,7 +17,7 @@ import { fileURLToPath } from 'node:url'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const require = createRequire(import.meta.url)
-const products = ['sigframe.node', 'sigframe-probe']
+const products = ['sigframe.node', 'sigframe-probe', 'sigframe-init']
 const prebuilds = join(root, 'prebuilds', 'linux-x64')
 
 if (process.platform === 'linux' && process.arch === 'x64') {
@@ -51,7 +51,7 @@ function buildNative() {
   rmSync(prebuilds, { recursive: true, force: true })
   mkdirSync(prebuilds, { recursive: true })
   for (const product of products) cpSync(join(root, 'build', 'Release', product), join(prebuilds, product))
-  say(`addon and probe compiled (headers: ${from})`)
+  say(`addon, probe and init compiled (headers: ${from})`)
 }
 
 function compileTypeScript() {
@@ -124,7 +124,16 @@ function missingTools() {
     [`make (${MAKE})`, MAKE],
     [`Python 3 (${python})`, python, 'python'],
   ]
-  return needed.filter(([, ...commands]) => !commands.some(onPath)).map(([name]) => name)
+  const missing = needed.filter(([, ...commands]) => !commands.some(onPath)).map(([name]) => name)
+  if (onPath(CXX) && !findsStaticLibrary(CXX)) missing.push('a static C library (libc.a)')
+  return missing
+}
+
+/** Some distributions have it in a package of its own. The compiler answers with a path, or with the name alone. */
+function findsStaticLibrary(compiler) {
+  const [program, ...words] = compiler.trim().split(/\s+/)
+  const asked = spawnSync(program, [...words, '-print-file-name=libc.a'], { cwd: root, encoding: 'utf8' })
+  return asked.status !== 0 || asked.stdout.includes('/')
 }
 
 /** `command` may have words after the first, as CXX="ccache g++" has. */

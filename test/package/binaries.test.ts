@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { probePath } from '../../lib/native.ts'
-import { readElf } from './elf.ts'
+import { needsLoader, readElf } from './elf.ts'
 
 const supported = process.platform === 'linux' && process.arch === 'x64'
 
@@ -16,5 +16,12 @@ describe.skipIf(!supported)('what the compiler made', () => {
 
   test('the probe has no executable stack and shows nothing', () => {
     expect(readElf(probePath())).toEqual({ executableStack: false, exports: [] })
+  })
+
+  test('the init has no executable stack, shows nothing, and needs no library: there may be none', () => {
+    const init = join(probePath(), '..', 'sigframe-init')
+    expect(readElf(init)).toEqual({ executableStack: false, exports: [] })
+    expect(needsLoader(init)).toBe(false)
+    expect(needsLoader(probePath())).toBe(true)
   })
 })

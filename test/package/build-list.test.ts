@@ -15,7 +15,8 @@ describe('native/build.json is the one list of sources and flags', () => {
     const there = readdirSync(join(root, 'native'), { recursive: true, encoding: 'utf8' })
       .filter(path => /\.(cc|S)$/.test(path))
       .map(path => `native/${path}`)
-    expect([...build.addon.sources, ...build.probe.sources].sort()).toEqual(there.sort())
+    const named = [...build.addon.sources, ...build.probe.sources, ...build.init.sources]
+    expect(named.sort()).toEqual(there.sort())
   })
 
   test('binding.gyp has none of its own', () => {
@@ -36,7 +37,7 @@ describe('native/build.json is the one list of sources and flags', () => {
     expect(text).toContain('native/build.json')
   })
 
-  test.each(['common', 'addon', 'probe'])('both take every key of "%s"', part => {
+  test.each(['common', 'addon', 'probe', 'init'])('both take every key of "%s"', part => {
     const gyp = read('binding.gyp')
     const cmake = read('CMakeLists.txt')
     for (const key of Object.keys(build[part])) {
@@ -53,6 +54,7 @@ describe('native/build.json is the one list of sources and flags', () => {
       for (const [target, part] of [
         ['sigframe', 'addon'],
         ['sigframe-probe', 'probe'],
+        ['sigframe-init', 'init'],
       ] as const) {
         const makefile = read(`build/${target}.target.mk`)
         const lines = (variable: string) =>

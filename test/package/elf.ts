@@ -17,6 +17,12 @@ export function readCode(path: string): { start: bigint; end: bigint }[] {
     })
 }
 
+/** Whether another program has to load it, with the libraries that it needs. */
+export function needsLoader(path: string): boolean {
+  const PT_INTERP = 3
+  return segments(readElf64(path), PT_INTERP).length > 0
+}
+
 function readElf64(path: string): Buffer {
   const file = readFileSync(path)
   if (file.readUInt32BE(0) !== 0x7f454c46 || file[4] !== 2 || file[5] !== 1)

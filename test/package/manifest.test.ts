@@ -33,7 +33,7 @@ describe('the package', () => {
     const files: { path: string; mode: number }[] = JSON.parse(output)[0].files
     const paths = files.map(file => file.path)
     const foreign =
-      /^(dist\/(lib|selftests)\/.*\.(js|d\.ts|json)|docs\/[a-z.]+\.(md|json)|prebuilds\/linux-x64\/sigframe(-probe|\.node))$/
+      /^(dist\/(lib|selftests)\/.*\.(js|d\.ts|json)|docs\/[a-z.-]+\.(md|json|config)|prebuilds\/linux-x64\/sigframe(-probe|-init|\.node))$/
     expect(paths.filter(path => !foreign.test(path) && path.includes('/'))).toEqual([])
     expect(paths.filter(path => !path.includes('/')).sort()).toEqual(
       expect.arrayContaining(['LICENSE', 'package.json']),
@@ -48,7 +48,10 @@ describe('the package', () => {
     )
     if (supported) {
       expect(paths).toContain('prebuilds/linux-x64/sigframe.node')
-      expect(files.find(file => file.path === 'prebuilds/linux-x64/sigframe-probe')!.mode & 0o111).not.toBe(0)
+      for (const name of ['sigframe-probe', 'sigframe-init']) {
+        const program = files.find(file => file.path === `prebuilds/linux-x64/${name}`)
+        expect(program!.mode & 0o111, name).not.toBe(0)
+      }
     }
   })
 

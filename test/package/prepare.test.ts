@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import {
+  chmodSync,
   cpSync,
   existsSync,
   mkdirSync,
@@ -28,6 +29,7 @@ beforeEach(() => {
   write('native/exports.map', '{ global: napi_register_module_v1; local: *; };')
   write('native/addon.cc', '#include <node_api.h>\nNAPI_MODULE_INIT() { return env ? exports : nullptr; }\n')
   write('native/probe.cc', 'int main() { return 0; }\n')
+  write('native/init.cc', 'int main() { return 0; }\n')
   write('lib/index.ts', "export const name = 'tiny'\n")
 })
 
@@ -37,6 +39,7 @@ const buildList = {
   common: { ...noFlags, include: ['native'], cflags: ['-Wall', '-Werror'] },
   addon: { ...noFlags, exports: 'native/exports.map', sources: ['native/addon.cc'] },
   probe: { ...noFlags, sources: ['native/probe.cc'] },
+  init: { ...noFlags, sources: ['native/init.cc'] },
 }
 
 afterEach(() => {
@@ -44,13 +47,14 @@ afterEach(() => {
 })
 
 describe.skipIf(!supported)('on x86-64 Linux', () => {
-  test('it compiles, says one line, and puts both files where the tarball takes them from', () => {
+  test('it compiles, says one line, and puts the files where the tarball takes them from', () => {
     expect(prepare()).toEqual({
       status: 0,
-      stdout: expect.stringMatching(/^sigframe: addon and probe compiled \(headers: .+\)\n$/),
+      stdout: expect.stringMatching(/^sigframe: addon, probe and init compiled \(headers: .+\)\n$/),
       stderr: '',
     })
     expect(readdirSync(join(folder, 'prebuilds/linux-x64')).sort()).toEqual([
+      'sigframe-init',
       'sigframe-probe',
       'sigframe.node',
     ])
@@ -65,7 +69,7 @@ describe.skipIf(!supported)('on x86-64 Linux', () => {
       npm_config_disturl: 'http://127.0.0.1:9',
       npm_config_nodedir: '/nowhere',
     })
-    expect(stdout).toBe('sigframe: addon and probe compiled (headers: node-api-headers)\n')
+    expect(stdout).toBe('sigframe: addon, probe and init compiled (headers: node-api-headers)\n')
     expect(status).toBe(0)
     const addon = join(folder, 'build/Release/sigframe.node')
     expect(run(process.execPath, ['-p', `typeof require(${JSON.stringify(addon)})`]).stdout).toBe('object\n')
@@ -92,6 +96,12 @@ describe.skipIf(!supported)('on x86-64 Linux', () => {
       stderr:
         'sigframe: cannot compile the addon: a C++ compiler (g++), a C compiler (cc), make (make), Python 3 (python3) not found; install what is missing and try again\n',
     })
+    // The C library comes with the compiler, or has to be fetched: only the compiler knows.
+    write('bin/g++', '#!/bin/sh\necho libc.a\n')
+    chmodSync(join(folder, 'bin/g++'), 0o755)
+    expect(prepare({ CXX: join(folder, 'bin/g++') }).stderr).toBe(
+      'sigframe: cannot compile the addon: a static C library (libc.a) not found; install what is missing and try again\n',
+    )
     expect(prepare({ CXX: 'no-such-g++ -m64' }).stderr).toBe(
       'sigframe: cannot compile the addon: a C++ compiler (no-such-g++ -m64) not found; install what is missing and try again\n',
     )
