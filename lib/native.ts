@@ -6,6 +6,7 @@ import type { Native } from './native-types.ts'
 
 const addonName = 'sigframe.node'
 const probeName = 'sigframe-probe'
+const initName = 'sigframe-init'
 
 /** Thrown where the addon is needed and cannot be had; the message is one line, fit to be shown as it is. */
 export class NativeUnavailableError extends Error {
@@ -26,6 +27,12 @@ export function loadNative(): Native {
 /** The executable that belongs to the loaded addon: the two are built from the same sources and share an arena. */
 export function probePath(): string {
   return join(load().folder, probeName)
+}
+
+/** What another machine needs: the addon and the probe executable, and the program that is a virtual machine's first. */
+export function nativeFiles(): { readonly addon: string; readonly probe: string; readonly init: string } {
+  const { folder } = load()
+  return { addon: join(folder, addonName), probe: join(folder, probeName), init: join(folder, initName) }
 }
 
 /** Why `loadNative` would throw, or undefined where it would not. */

@@ -13,7 +13,7 @@ export default selftest('drawn_frames', {
         'Two thousand frames, or as many as fit in a second, end and leave every register as predicted.',
       rule: 'any-frame-as-predicted',
       commit,
-      trial: drawnFrames(2000, 1000),
+      trial: drawnFrames(2000, 300),
     },
     many_as_predicted: {
       summary: 'Two hundred thousand do, or as many as fit in a minute.',

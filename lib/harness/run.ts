@@ -25,6 +25,8 @@ export interface RunOptions {
   readonly require: GenerationId | null
   /** What must not be lost since. */
   readonly baseline: Bundle | null
+  /** Called as cases begin, in order, with their ids: the last one told is the one that the kernel did not survive. */
+  readonly onStart?: (id: string) => void
   /** Called as cases end, in order. */
   readonly onCase?: (result: CaseResult) => void
   readonly signal?: AbortSignal
@@ -139,6 +141,7 @@ export const runSelftests = async (options: RunOptions): Promise<Bundle> => {
       // Probes block the thread: now and then others get their turn, and an abort is heard.
       if (i % casesAtOnce === 0) await new Promise(resolve => setImmediate(resolve))
       abortIfAsked(options.signal)
+      if (!('reason' in one)) options.onStart?.(one.id)
       add('reason' in one ? skipped(one) : runCase(sessions.get(one.permissions) as Probe, one, judging))
     }
     const { held } = judging.demands

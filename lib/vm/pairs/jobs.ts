@@ -1,0 +1,42 @@
+/** Which captured frames go to which machine. Pure. */
+import type { CapturedFrame, MachineResult } from '../machine.ts'
+
+/** A frame to be sent, and all the machines that it comes from. */
+export interface FrameJob {
+  /** `<kernel>|<cpu>|<abi>/<what>`, at least one. */
+  readonly from: readonly string[]
+  readonly frame: CapturedFrame
+}
+
+/** What of a machine decides which frames it gets. */
+export type FrameSource = Pick<MachineResult, 'kernel' | 'cpu' | 'frames'>
+
+const machineName = ({ kernel, cpu }: FrameSource): string => `${kernel.name}|${cpu.name}`
+
+/** All that decides on what becomes of a frame: the name does not. */
+const contentOf = ({ abi, layout, fpstate, image }: CapturedFrame): string =>
+  JSON.stringify([abi, layout, fpstate, image])
+
+/**
+ * For each machine the frames of all others, in their order: those of other CPUs, and those that another kernel has
+ * written on the same CPU. What is the same to the last byte is sent once, for all that it comes from. A machine without
+ * frames of its own did not come so far that it could return from others' either: it gets none.
+ */
+export const framesFor = (machines: readonly FrameSource[]): FrameJob[][] => {
+  const captured = machines.flatMap(machine =>
+    machine.frames.map(frame => ({ machine: machineName(machine), frame, content: contentOf(frame) })),
+  )
+  return machines.map(target => {
+    if (target.frames.length === 0) return []
+    const own = machineName(target)
+    const jobs = new Map<string, { readonly from: string[]; readonly frame: CapturedFrame }>()
+    for (const { machine, frame, content } of captured) {
+      if (machine === own) continue
+      const from = `${machine}|${frame.id}`
+      const job = jobs.get(content)
+      if (job === undefined) jobs.set(content, { from: [from], frame })
+      else job.from.push(from)
+    }
+    return [...jobs.values()]
+  })
+}
