@@ -17,6 +17,8 @@ export interface FileKind {
   readonly largest: number
   /** The most elements of the array or object at this place. */
   readonly longestAt: (path: readonly PropertyKey[]) => number
+  /** Levels; a bundle's if left out. */
+  readonly deepest?: number
 }
 
 type Issue = z.core.$ZodIssue
@@ -118,8 +120,9 @@ const checkShape = (
   path: readonly PropertyKey[] = [],
 ): void => {
   if (typeof value !== 'object' || value === null) return
-  if (path.length >= deepest)
-    throw wrongField(kind, file, path, `lies too deep, must be at most ${deepest} levels down`)
+  const levels = kind.deepest ?? deepest
+  if (path.length >= levels)
+    throw wrongField(kind, file, path, `lies too deep, must be at most ${levels} levels down`)
   const entries = Array.isArray(value) ? [...value.entries()] : Object.entries(value)
   const most = kind.longestAt(path)
   if (entries.length > most)

@@ -2,9 +2,10 @@
 import type { Bundle, CaseResult, HostResult, KernelResult, LogResult, Repro } from '../harness/results.ts'
 
 /** Every key of T, each once; a key that T gains and this lacks is a type error. */
-type KeysOf<T> = { readonly [K in keyof Required<T>]: true }
+export type KeysOf<T> = { readonly [K in keyof Required<T>]: true }
 
-const pick = <T extends object>(value: T, keys: KeysOf<T>): T =>
+/** A value with these keys alone, in this order. */
+export const pick = <T extends object>(value: T, keys: KeysOf<T>): T =>
   Object.fromEntries(Object.keys(keys).map(key => [key, value[key as keyof T]])) as T
 
 const bundleKeys: KeysOf<Bundle> = {
@@ -118,12 +119,14 @@ const plainCase = (one: CaseResult): CaseResult => ({
 /** Any plain value as JSON text for people and machines: two spaces, a newline at the end. */
 export const toJson = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`
 
+/** A bundle with its keys in order, and with no others. */
+export const plainBundle = (bundle: Bundle): Bundle => ({
+  ...pick(bundle, bundleKeys),
+  tool: pick(bundle.tool, { name: true, version: true }),
+  host: plainHost(bundle.host),
+  kernel: plainKernel(bundle.kernel),
+  cases: bundle.cases.map(plainCase),
+})
+
 /** A run as JSON: docs/bundle.schema.json describes it. */
-export const bundleJson = (bundle: Bundle): string =>
-  toJson({
-    ...pick(bundle, bundleKeys),
-    tool: pick(bundle.tool, { name: true, version: true }),
-    host: plainHost(bundle.host),
-    kernel: plainKernel(bundle.kernel),
-    cases: bundle.cases.map(plainCase),
-  })
+export const bundleJson = (bundle: Bundle): string => toJson(plainBundle(bundle))

@@ -12,10 +12,10 @@ import {
 } from '../harness/results.ts'
 import { firstLines, logText, taintText } from './kernel-watch.ts'
 import { oneLine, plural } from './text.ts'
-import { bySelftest, fit, headline, isFailure, repeatCommand } from './verdicts.ts'
+import { bySelftest, type CommandOf, fit, headline, isFailure, repeatCommand } from './verdicts.ts'
 
-const version = 'KTAP version 1'
-const indent = '  '
+export const version = 'KTAP version 1'
+export const indent = '  '
 const longestDescription = 200
 const longestDiagnostic = 1000
 
@@ -24,9 +24,10 @@ const withoutHash = (text: string): string => text.replaceAll('#', '\\x23')
 
 const description = (text: string): string => withoutHash(oneLine(text, longestDescription)) || 'unnamed'
 
-const data = (text: string): string => withoutHash(oneLine(text, longestDiagnostic))
+/** A directive's text. */
+export const data = (text: string): string => withoutHash(oneLine(text, longestDiagnostic))
 
-const diagnostic = (label: string, text: string): string =>
+export const diagnostic = (label: string, text: string): string =>
   `# ${label}: ${oneLine(text, longestDiagnostic)}`.trimEnd()
 
 const directives: Readonly<Record<Verdict, (reason: string) => string>> = {
@@ -40,12 +41,10 @@ const directives: Readonly<Record<Verdict, (reason: string) => string>> = {
   broken: reason => `ERROR broken: ${reason}`,
 }
 
-const resultLine = (ok: boolean, number: number, name: string, directive = ''): string => {
+export const resultLine = (ok: boolean, number: number, name: string, directive = ''): string => {
   const line = `${ok ? 'ok' : 'not ok'} ${number} - ${description(name)}`
   return directive === '' ? line : `${line} # ${directive.trim()}`
 }
-
-const diagnose = (one: CaseResult): string[] => diagnostics(one, repeatCommand(one))
 
 const diagnostics = ({ reason, observed, expected, repro }: CaseResult, repeat: string | null): string[] => [
   ...(reason === '' ? [] : [diagnostic('reason', reason)]),
@@ -55,13 +54,22 @@ const diagnostics = ({ reason, observed, expected, repro }: CaseResult, repeat: 
   ...(repro === null ? [] : [diagnostic('repro', `seed ${repro.seed}, edit ${JSON.stringify(repro.edit)}`)]),
 ]
 
-const caseLines = (one: CaseResult, number: number): string[] => [
-  ...(isFailure(one) ? diagnose(one) : []),
+const caseLines = (one: CaseResult, number: number, commandOf: CommandOf): string[] => [
+  ...(isFailure(one) ? diagnostics(one, commandOf(one)) : []),
   resultLine(!isFailure(one), number, one.id, directives[one.verdict](data(one.reason))),
 ]
 
-const selftestLines = (name: string, cases: readonly CaseResult[], number: number): string[] => {
-  const nested = [version, `1..${cases.length}`, ...cases.flatMap((one, i) => caseLines(one, i + 1))]
+const selftestLines = (
+  name: string,
+  cases: readonly CaseResult[],
+  number: number,
+  commandOf: CommandOf,
+): string[] => {
+  const nested = [
+    version,
+    `1..${cases.length}`,
+    ...cases.flatMap((one, i) => caseLines(one, i + 1, commandOf)),
+  ]
   const skipped = cases.every(({ verdict }) => verdict === 'skip')
   return [
     ...nested.map(line => indent + line),
@@ -104,28 +112,31 @@ const about = ({ tool, host, kernel, warnings }: Bundle): string[] => [
 ]
 
 // As kselftest's ksft_print_cnts; a timeout is a failure there too, and each case is counted once.
-const totals = (cases: readonly CaseResult[]): string => {
-  const { pass, fail, timeout, xfail, skip, crash, stuck, broken } = countVerdicts(cases)
+export const totals = (counts: Readonly<Record<Verdict, number>>): string => {
+  const { pass, fail, timeout, xfail, skip, crash, stuck, broken } = counts
   const errors = crash + stuck + broken
   return `# Totals: pass:${pass} fail:${fail + timeout} xfail:${xfail} xpass:0 skip:${skip} error:${errors}`
 }
 
-const toText = (lines: readonly string[]): string => `${lines.join('\n')}\n`
+export const toText = (lines: readonly string[]): string => `${lines.join('\n')}\n`
 
-/** A run as KTAP. */
-export const ktap = (bundle: Bundle): string => {
+/** A run without its totals, from the version line on. */
+export const bundleLines = (bundle: Bundle, commandOf: CommandOf = repeatCommand): string[] => {
   const { cases } = bundle
   const selftests = [...bySelftest(cases)]
-  return toText([
+  return [
     version,
     `1..${selftests.length}`,
     ...about(bundle),
     ...(cases.length === 0 ? [diagnostic('broken', `${plural(0, 'case')} ran: that is no success`)] : []),
-    ...selftests.flatMap(([name, ofIt], i) => selftestLines(name, ofIt, i + 1)),
-    totals(cases),
-  ])
+    ...selftests.flatMap(([name, ofIt], i) => selftestLines(name, ofIt, i + 1, commandOf)),
+  ]
 }
+
+/** A run as KTAP. */
+export const ktap = (bundle: Bundle): string =>
+  toText([...bundleLines(bundle), totals(countVerdicts(bundle.cases))])
 
 /** KTAP for a machine that can run nothing; the plan as kselftest's ksft_exit_skip prints it. */
 export const ktapSkippedWhole = (reason: string): string =>
-  toText([version, `1..0 # SKIP ${data(reason)}`, totals([])])
+  toText([version, `1..0 # SKIP ${data(reason)}`, totals(countVerdicts([]))])

@@ -3,7 +3,7 @@ import { ruleOf } from '../contract/rules.ts'
 import type { CaseResult } from '../harness/results.ts'
 import { labelled, type Style, verdictPaint } from './style.ts'
 import { oneLine, plural, widthOf } from './text.ts'
-import { failures, groupBy, repeatCommand } from './verdicts.ts'
+import { type CommandOf, failures, groupBy, repeatCommand } from './verdicts.ts'
 
 /** Of cases with the same verdict, rules and reason, so many are shown. */
 const shownOfEach = 5
@@ -29,9 +29,13 @@ const fact = (label: string, text: string | undefined, style: Style): string[] =
       )
 
 /** The commands that repeat cases. Not wrapped as text is: what is copied must be what runs. */
-const repeatLines = (group: readonly CaseResult[], { columns, colors }: Style): string[] => {
+const repeatLines = (
+  group: readonly CaseResult[],
+  { columns, colors }: Style,
+  commandOf: CommandOf,
+): string[] => {
   const label = `${margin}${'repeat'.padEnd(labelWidth)}`
-  const commands = group.flatMap(one => repeatCommand(one) ?? [])
+  const commands = group.flatMap(one => commandOf(one) ?? [])
   if (commands.length === 0) return []
   if (commands.every(command => widthOf(label) + widthOf(command) <= columns))
     return commands.map((command, i) => (i === 0 ? colors.dim(label) : ' '.repeat(label.length)) + command)
@@ -58,7 +62,7 @@ const title = (group: readonly CaseResult[], { colors }: Style): string => {
 
 const sentences = ({ rules }: CaseResult): string => rules.map(id => ruleOf(id).sentence).join(' ')
 
-const groupLines = (group: readonly CaseResult[], style: Style): string[] => {
+const groupLines = (group: readonly CaseResult[], style: Style, commandOf: CommandOf): string[] => {
   const first = group[0] as CaseResult
   const observed = common(group, 'observed')
   const expected = common(group, 'expected')
@@ -71,22 +75,28 @@ const groupLines = (group: readonly CaseResult[], style: Style): string[] => {
     ...fact('observed', observed, style),
     ...fact('expected', expected, style),
     ...(observed !== undefined && expected !== undefined
-      ? repeatLines(shown, style)
+      ? repeatLines(shown, style, commandOf)
       : shown.flatMap(one => [
           ...(observed === undefined ? fact('observed', one.observed, style) : []),
           ...(expected === undefined ? fact('expected', one.expected, style) : []),
-          ...repeatLines([one], style),
+          ...repeatLines([one], style, commandOf),
         ])),
-    ...(more === 0 ? [] : [`${margin}and ${more} more with the same rule and reason: --format json has all`]),
+    ...(more === 0
+      ? []
+      : labelled(margin, `and ${more} more with the same rule and reason: --format json has all`, style)),
   ]
 }
 
 /** A block of lines for each group of failures, the worst first. */
-export const failureLines = (cases: readonly CaseResult[], style: Style): string[][] =>
+export const failureLines = (
+  cases: readonly CaseResult[],
+  style: Style,
+  commandOf: CommandOf = repeatCommand,
+): string[][] =>
   failures.flatMap(verdict => {
     const groups = groupBy(
       cases.filter(one => one.verdict === verdict),
       ({ rules, reason }) => JSON.stringify([rules, reason]),
     )
-    return [...groups.values()].map(group => groupLines(group, style))
+    return [...groups.values()].map(group => groupLines(group, style, commandOf))
   })

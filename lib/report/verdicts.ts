@@ -69,6 +69,9 @@ export const fit = (kernel: {
 
 const longestId = 1000
 
+/** How a case is repeated; null where it cannot be. */
+export type CommandOf = (one: CaseResult) => string | null
+
 /** The command that repeats a case, with what was demanded of it; null for what concerns the run as a whole. */
 export const repeatCommand = (one: CaseResult): string | null => {
   if (isOfTheRun(one)) return null
