@@ -1,11 +1,16 @@
 #!/usr/bin/env node
 /** The command `sigframe`. */
+import { bisectCodes } from '../vm/bisect.ts'
 import { ExplainedError, errorText, exitCodeFor } from './errors.ts'
-import { runCli } from './program.ts'
+import { isBisecting, runCli } from './program.ts'
+
+const words = process.argv.slice(2)
+
+const codeFor = (error: unknown): number => (isBisecting(words) ? bisectCodes.untold : exitCodeFor(error))
 
 const fatal = (error: unknown): void => {
   process.stderr.write(errorText(error))
-  process.exit(exitCodeFor(error))
+  process.exit(codeFor(error))
 }
 
 /** A reader that has seen enough (`| head`) is no error: the rest is not written, the exit code stays the run's. */
@@ -16,7 +21,7 @@ const survive = (stream: NodeJS.WriteStream, name: string): void => {
     if (stream !== process.stderr) process.stderr.write(errorText(told))
     // Whatever the command says when it ends: its results did not arrive.
     process.on('exit', () => {
-      process.exitCode = exitCodeFor(told)
+      process.exitCode = codeFor(told)
     })
   })
 }
@@ -27,4 +32,4 @@ survive(process.stderr, 'standard error')
 process.on('uncaughtException', fatal)
 process.on('unhandledRejection', fatal)
 
-await runCli(process.argv.slice(2))
+await runCli(words)

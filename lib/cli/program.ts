@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander'
 import { exitCodes } from '../harness/results.ts'
 import { toolVersion } from '../version.ts'
+import { bisectCodes } from '../vm/bisect.ts'
 import { addBench } from './bench.ts'
 import { errorText, exitCodeFor, UsageError } from './errors.ts'
 import { addExplain } from './explain.ts'
@@ -9,6 +10,7 @@ import { addFuzz } from './fuzz.ts'
 import { addInfo } from './info.ts'
 import { addRun } from './run.ts'
 import { addStress } from './stress.ts'
+import { addVm } from './vm.ts'
 
 const help = `
 Example:
@@ -29,6 +31,7 @@ export const createProgram = (): Command => {
   addInfo(program)
   addBench(program)
   addStress(program)
+  addVm(program)
   return program
 }
 
@@ -37,6 +40,10 @@ const helpFor = (program: Command, words: readonly string[]): string => {
   const command = program.commands.find(one => one.name() === words[0])
   return command === undefined ? 'sigframe --help' : `sigframe ${command.name()} --help`
 }
+
+/** git bisect run takes 1 to 124 for bad, and stops above 127: what is no verdict is told by a code of its own. */
+export const isBisecting = (words: readonly string[]): boolean =>
+  words[0] === 'vm' && words.includes('--bisect')
 
 /** Commander's errors as ours; undefined for those that are none: help and version. */
 const usageError = (
@@ -50,9 +57,9 @@ const usageError = (
   return new UsageError(`${message}; see ${helpFor(program, words)}`)
 }
 
-const tell = (error: unknown): number => {
+const tell = (error: unknown, words: readonly string[]): number => {
   process.stderr.write(errorText(error))
-  return exitCodeFor(error)
+  return isBisecting(words) ? bisectCodes.untold : exitCodeFor(error)
 }
 
 /**
@@ -66,6 +73,6 @@ export const runCli = async (words: readonly string[]): Promise<void> => {
     process.exitCode ??= exitCodes.ok
   } catch (error) {
     const told = error instanceof CommanderError ? usageError(error, program, words) : error
-    process.exitCode = told === undefined ? exitCodes.ok : tell(told)
+    process.exitCode = told === undefined ? exitCodes.ok : tell(told, words)
   }
 }
