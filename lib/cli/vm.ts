@@ -1,5 +1,5 @@
 /** `sigframe vm`: the selftests on other kernels, in virtual machines. */
-import { realpathSync } from 'node:fs'
+import { existsSync, realpathSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { type Command, Option } from 'commander'
 import { type GenerationId, generations } from '../contract/generations.ts'
@@ -36,7 +36,7 @@ ${namedCpus.map(({ name, about }) => `  ${name.padEnd(11)}${about}`).join('\n')}
 
 or any that qemu-system-x86_64 -cpu help lists, with its flags. With --pairs
 every machine's frames are sent on all others, too. NAME selects selftests and
-cases as in sigframe run.
+cases as in sigframe run; it stands before --kernel and --cpu, which take many.
 
 Exit codes: 0 every machine ran and passed; 1 a case failed, or a kernel did not
 come through; 4 nothing could be booted here; 64 wrong usage; 70 an emulator, or
@@ -176,6 +176,18 @@ const checkNames = async (names: readonly string[]): Promise<void> => {
   selectListing(await listSelftests(), names)
 }
 
+/** Options that take many values take what stands behind them, too. */
+const checkNoName = async (option: string, values: readonly string[]): Promise<void> => {
+  for (const value of values) {
+    if (/[./]/.test(value) || existsSync(value)) continue
+    const isName = await checkNames([value]).then(
+      () => true,
+      () => false,
+    )
+    if (isName) throw new UsageError(`${option} ${value} is a selftest: names stand before ${option}`)
+  }
+}
+
 /** What of the host's troubles is explained; anything else as it is. */
 const explained = (error: unknown): unknown =>
   error instanceof Error && (error.name === 'HostError' || error.name === 'EmulatorError')
@@ -188,6 +200,8 @@ const optionsFrom = async (
 ): Promise<Omit<VmOptions, 'signal' | 'onProgress'>> => {
   if (flags.kernel === undefined) throw new UsageError('--kernel is missing: a bzImage, or debian:VERSION')
   await checkNames(names)
+  await checkNoName('--kernel', flags.kernel)
+  await checkNoName('--cpu', flags.cpu)
   const kernels = await kernelsOf(flags.kernel)
   const cpus = await cpusOf(flags.cpu)
   return {

@@ -8,7 +8,7 @@ import { isForeignBadFrame, type Splat, splatsIn } from './splats.ts'
 
 /** What a run as a whole fails for. */
 export interface Failure {
-  readonly name: 'log' | 'taint'
+  readonly name: 'log' | 'taint' | 'boot'
   readonly reason: string
   /** The complaints in one line. */
   readonly quote: string

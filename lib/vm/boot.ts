@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { checkRecord } from '../errors.ts'
 import { countVerdicts } from '../harness/results.ts'
 import { parseBundle } from '../report/bundle.ts'
-import { linesOf, tellingLines } from './console.ts'
+import { linesOf, tellingLines, withoutMiddle } from './console.ts'
 import type { FoundEmulator } from './emulators/emulator.ts'
 import type { Answer, Task } from './guest/task.ts'
 import { inMachine } from './initramfs/contents.ts'
@@ -14,7 +14,7 @@ import type { Acceleration, MachineCpu, MachineKernel, MachineResult } from './m
 import { checkCapturedFrames, checkReplayedFrames } from './pairs/check.ts'
 import { channelLines, saidIn } from './said.ts'
 import { tellStatus } from './status.ts'
-import { warningsOn } from './warnings.ts'
+import { splatsOn, withBootComplaints } from './warnings.ts'
 import { type Limits, watchMachine } from './watch.ts'
 
 /** What all machines of an invocation have. */
@@ -182,13 +182,13 @@ const bootOnce = async (
       },
       setting.signal,
     )
-    const console = linesOf(text)
+    const console = linesOf(withoutMiddle(text))
     const said = saidIn(channelLines(data, console))
     const answer = await answerOf(said.answer)
     const invalid = 'problem' in answer ? answer.problem : null
     const { bundle, frames, replayed } = 'problem' in answer ? nothing : answer
     const told = tellStatus({ watched, console, said, limits, invalid, stuckCase: stuckIn(bundle) })
-    const boot = linesOf(text.slice(0, watched.consoleBefore ?? text.length))
+    const splats = splatsOn(linesOf(withoutMiddle(text.slice(0, watched.consoleBefore ?? text.length))))
     return {
       kernel: { ...kernel, release: said.release ?? kernel.release },
       cpu,
@@ -203,8 +203,8 @@ const bootOnce = async (
       durationMs: Math.round(watched.durationMs),
       bootMs: watched.bootMs === null ? null : Math.round(watched.bootMs),
       console: told.status === 'ran' ? [] : tellingLines(console),
-      warnings: warningsOn(boot),
-      bundle,
+      warnings: splats.map(({ title }) => title),
+      bundle: bundle === null ? null : withBootComplaints(bundle, splats),
       frames,
       replayed,
     }

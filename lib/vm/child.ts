@@ -1,31 +1,27 @@
 /** An emulator's process: in a group of its own, so that all of it can be ended, and so that Ctrl-C reaches it by us alone. */
-import { type ChildProcess, spawn } from 'node:child_process'
-import { accessSync, constants } from 'node:fs'
-import { delimiter, join } from 'node:path'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import type { Launch } from './emulators/emulator.ts'
 
 const mostErrors = 64 << 10
 /** Milliseconds in which what it wrote last arrives; a process that it left behind may hold the pipe for longer. */
 const lastWordsMs = 1000
 
-const isProgram = (path: string): boolean => {
-  try {
-    accessSync(path, constants.X_OK)
-    return true
-  } catch {
-    return false
-  }
-}
+const dying = ['--pdeathsig', 'KILL', '--']
 
-const onPath = (name: string): boolean =>
-  (process.env.PATH ?? '').split(delimiter).some(folder => folder !== '' && isProgram(join(folder, name)))
+let canTie: boolean | undefined
+
+/** Whether there is a setpriv that can; busybox's cannot. */
+const tieable = (): boolean => {
+  canTie ??= spawnSync('setpriv', [...dying, 'true'], { stdio: 'ignore', timeout: 5000 }).status === 0
+  return canTie
+}
 
 /**
  * Where this process is killed, nobody is left to end the machine: the kernel does it then, by PR_SET_PDEATHSIG, which
  * setpriv of util-linux sets.
  */
 const tied = ({ command, args }: Launch): readonly [string, readonly string[]] =>
-  onPath('setpriv') ? ['setpriv', ['--pdeathsig', 'KILL', '--', command, ...args]] : [command, args]
+  tieable() ? ['setpriv', [...dying, command, ...args]] : [command, args]
 
 export interface Ended {
   readonly code: number | null

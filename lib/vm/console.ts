@@ -71,6 +71,12 @@ export const lastWords = (lines: readonly string[]): LastWords => {
   }
 }
 
+const longestText = 1 << 20
+
+/** A console's beginning and end: what one says that writes without bound, it says there. */
+export const withoutMiddle = (text: string): string =>
+  text.length <= 2 * longestText ? text : `${text.slice(0, longestText)}\n…\n${text.slice(-longestText)}`
+
 /** What tells most of how it ended: from where the kernel began to complain of its end, otherwise the last lines. */
 export const tellingLines = (lines: readonly string[]): readonly string[] => {
   const start = lines.findIndex(line => {

@@ -25,7 +25,7 @@ export interface Seen {
 }
 
 const phaseOf = ({ said, console, watched }: Seen): MachinePhase => {
-  if (said.ends || said.answer !== null) return 'end'
+  if (said.answer !== null) return 'end'
   if (said.started) return 'probes'
   return said.booted || console.length > 0 || watched.cut !== null ? 'boot' : 'emulator'
 }
@@ -72,6 +72,14 @@ const byKernel = ({ console, said }: Seen): Pick<Told, 'status' | 'reason'> | nu
   return { status: 'panic', reason: `${panic}, ${at(said)}` }
 }
 
+/** Whom SIGKILL does not end: the probe process itself, before those that wait for its CPU. */
+const stuckTask = (tasks: readonly string[]): string | null => {
+  const task = tasks.find(text => / sigframe-probe /.test(text)) ?? tasks[0]
+  if (task === undefined) return null
+  const [pid, name, state, where] = task.split(' ')
+  return `${name} (pid ${pid}, state ${state}${where === '-' ? '' : `, in ${where}`})`
+}
+
 /** What PID 1 says, or null where all went well. */
 const byInit = ({ said, stuckCase, watched, invalid }: Seen): Pick<Told, 'status' | 'reason'> | null => {
   if (said.lacks.length > 0)
@@ -80,12 +88,8 @@ const byInit = ({ said, stuckCase, watched, invalid }: Seen): Pick<Told, 'status
       reason: `the kernel is without what Node or the probes need: ${said.lacks.join(', ')}`,
     }
   if (stuckCase !== null) return { status: 'stuck', reason: stuckCase }
-  const [task] = said.unkillable
-  if (task !== undefined)
-    return {
-      status: 'stuck',
-      reason: `SIGKILL does not end a process (pid, name, state, where): ${task}, ${at(said)}`,
-    }
+  const task = stuckTask(said.unkillable)
+  if (task !== null) return { status: 'stuck', reason: `SIGKILL does not end ${task}, ${at(said)}` }
   if (said.oom > 0 && said.answer === null)
     return { status: 'memory', reason: `the kernel killed ${said.oom} times for want of memory, ${at(said)}` }
   if (said.late !== null) return { status: 'timeout', reason: `${said.late}, ${at(said)}` }

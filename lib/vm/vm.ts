@@ -274,6 +274,7 @@ const sweep = async (): Promise<void> => {
 /** All machines, as they end. */
 const bootPlanned = async (options: VmOptions, folder: string): Promise<readonly MachineResult[]> => {
   const planned = plan(options)
+  if (planned.length === 0) return []
   const count = Math.min(options.atOnce ?? availableParallelism(), planned.length)
   const places = await makePlaces(options, count, folder)
   const { memoryMib, seconds, append, signal } = options

@@ -1,4 +1,5 @@
 import {
+  appendFileSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -92,9 +93,13 @@ describe('a kernel is fetched', () => {
     expect(await fetchKernel('7.2.12')).toMatchObject({ version: '7.2.12', fetched: false })
   })
 
-  test('again where it is damaged', async () => {
+  test.each([
+    ['cut off', (path: string) => truncateSync(path, 3000)],
+    ['longer than it was', (path: string) => appendFileSync(path, 'x')],
+    ['without its description', (path: string) => rmSync(join(path, '..', 'package.json'))],
+  ])('again where it is %s', async (_, damage) => {
     const { path } = await fetchKernel('7.2')
-    truncateSync(path, 3000)
+    damage(path)
     await expect(resolveKernel('debian:7.2.12')).rejects.toThrow(/is not in the cache/)
     expect(await fetchKernel('7.2.12')).toMatchObject({ fetched: true, path })
     expect(stored()).toEqual(['7.2.12'])
@@ -207,6 +212,8 @@ describe('what fails leaves nothing behind and is told in one line', () => {
       problem,
       message: expect.stringMatching(message),
     })
+    // Lists that are new cannot be what was wrong.
+    expect(debian.calls().filter(call => call.startsWith('download')).length).toBeLessThanOrEqual(1)
     expect(stored()).toEqual([])
     debian.clear(mode)
     expect(await fetchKernel('7.2')).toMatchObject({ fetched: true })
@@ -234,8 +241,10 @@ describe('what fails leaves nothing behind and is told in one line', () => {
     const stop = new AbortController()
     const first = failing(fetchKernel('7.2', { signal: stop.signal }))
     await until(debian.pid)
-    const second = fetchKernel('6.1')
     debian.clear('hang-update')
+    const progress: string[] = []
+    const second = fetchKernel('6.1', { onProgress: text => progress.push(text) })
+    await until(() => progress.includes('waiting for the lists'))
     stop.abort()
     expect((await first).name).toBe('AbortError')
     expect(await second).toMatchObject({ fetched: true })
@@ -246,7 +255,10 @@ describe('what fails leaves nothing behind and is told in one line', () => {
     const [stop, other] = [new AbortController(), new AbortController()]
     const first = failing(fetchKernel('7.2', { signal: stop.signal }))
     await until(debian.pid)
-    const second = failing(fetchKernel('6.1', { signal: other.signal }))
+    const progress: string[] = []
+    const onProgress = (text: string): unknown => progress.push(text)
+    const second = failing(fetchKernel('6.1', { signal: other.signal, onProgress }))
+    await until(() => progress.includes('waiting for the lists'))
     other.abort()
     expect((await second).name).toBe('AbortError')
     stop.abort()

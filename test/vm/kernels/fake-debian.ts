@@ -27,7 +27,7 @@ mode() { [ -e "$FAKE/modes/$1" ]; }
 log() { printf '%s\\n' "$*" >>"$FAKE/log"; }
 fail() { printf '%s\\n' "$1" >&2; exit "\${2:-100}"; }
 # In a process of its own, as apt's methods are.
-hang() { sleep 1000 & echo $! >"$FAKE/pid"; wait; }
+hang() { sleep 120 & echo $! >"$FAKE/pid"; wait; }
 update() {
   suites=$(sed -n 's/^Suites: //p' "$file" | tr '\\n' ' ')
   lists=$(sed -n 's/^Dir::State::lists "\\(.*\\)";/\\1/p' "$config")

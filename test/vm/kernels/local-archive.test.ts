@@ -97,12 +97,13 @@ describe.skipIf(missing.length > 0)(`the real apt (skipped without ${missing.joi
     ])
     buildKernel(archive, 'linux-image-9.9.9-cloud-amd64', '9.9.9-1', '9.9.9-cloud-amd64')
     writeSuite(archive, 'foreign', 'foreign', ['linux-image-9.9.9-cloud-amd64.deb'], 'Other')
+    writeSuite(archive, 'hidden', 'hidden', ['linux-image-9.9.9-cloud-amd64.deb'])
     mkdirSync(join(folder, 'parts'))
     writeFileSync(join(folder, 'parts', 'foreign.list'), `deb [trusted=yes] file:${archive} foreign main\n`)
     const signedNowhere = `Types: deb\nURIs: file:${archive}\nSuites: trixie\nComponents: main contrib\nTrusted: yes\n`
     writeFileSync(join(folder, 'parts', 'debian.sources'), signedNowhere)
     writeFileSync(join(folder, 'parts', 'other.sources'), `${signedNowhere}Enabled: no\n`)
-    writeFileSync(join(folder, 'parts', 'old.list.bak'), 'deb http://example.org/ x main\n')
+    writeFileSync(join(folder, 'parts', 'old.list.bak'), `deb [trusted=yes] file:${archive} hidden main\n`)
     // The hook is the machine's: our updates must not run it.
     writeFileSync(
       join(folder, 'machine.conf'),

@@ -30,13 +30,20 @@ let debian: FakeDebian
 beforeEach(() => {
   debian = fakeDebian()
 })
-afterEach(() => debian.remove())
+const children: ChildProcess[] = []
+afterEach(() => {
+  for (const child of children.splice(0)) child.kill('SIGKILL')
+  debian.remove()
+})
 
-const start = (...words: readonly string[]): ChildProcess =>
-  spawn(process.execPath, ['--input-type=module', '-e', script, '--', 'fetch', ...words], {
+const start = (...words: readonly string[]): ChildProcess => {
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script, '--', 'fetch', ...words], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...debian.env, NO_COLOR: '1' },
   })
+  children.push(child)
+  return child
+}
 const run = (...words: readonly string[]) => ended(start(...words))
 
 const vmlinuz = (name: string): string => join(debian.cache, 'kernels', 'debian', name, 'vmlinuz')
