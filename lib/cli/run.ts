@@ -9,7 +9,7 @@ import { checkTarget, type Target, writeWhole } from './output-file.ts'
 import { createProgress } from './progress.ts'
 import { fileStyle, styleOf } from './terminal.ts'
 
-const formats = ['pretty', 'ktap', 'json'] as const
+const formats = ['pretty', 'ktap', 'json', 'junit'] as const
 type Format = (typeof formats)[number]
 
 interface RunFlags {
@@ -52,6 +52,7 @@ export const formatFor = ({ format, json, output }: Pick<RunFlags, 'format' | 'j
   if (format !== undefined) return format
   if (json === true) return 'json'
   if (output?.endsWith('.json')) return 'json'
+  if (output?.endsWith('.xml')) return 'junit'
   return output !== undefined && /\.k?tap$/.test(output) ? 'ktap' : 'pretty'
 }
 
@@ -61,6 +62,8 @@ const render = async (bundle: Bundle, format: Format, style: Style): Promise<str
       return (await import('../report/ktap.ts')).ktap(bundle)
     case 'json':
       return (await import('../report/json.ts')).bundleJson(bundle)
+    case 'junit':
+      return (await import('../report/junit.ts')).bundleJunit(bundle)
     case 'pretty':
       return (await import('../report/pretty.ts')).pretty(bundle, style)
   }
@@ -69,7 +72,8 @@ const render = async (bundle: Bundle, format: Format, style: Style): Promise<str
 const list = async (names: readonly string[], flags: RunFlags): Promise<number> => {
   if (flags.output !== undefined) throw new UsageError('--list is printed: --output is for results')
   const format = formatFor(flags)
-  if (format === 'ktap') throw new UsageError('--list is printed as pretty or json, not as ktap')
+  if (format === 'ktap' || format === 'junit')
+    throw new UsageError(`--list is printed as pretty or json, not as ${format}`)
   const { historyOf, listSelftests } = await import('../harness/listing.ts')
   const { selectListing } = await import('./select.ts')
   const listings = selectListing(await listSelftests(), names)
@@ -185,7 +189,10 @@ export const addRun = (program: Command): void => {
       new Option('--format <format>', 'how results are written; pretty if left out').choices(formats),
     )
     .option('--json', 'for machines: the same as --format json')
-    .option('--output <file>', 'write the results there; without --format its name tells it (.json .ktap)')
+    .option(
+      '--output <file>',
+      'write the results there; without --format its name tells it (.json .ktap .xml)',
+    )
     .option('--list', 'print what there is to run, and which past bugs it would have caught')
     .option('--long', 'run what needs many tries or seconds too')
     .addOption(

@@ -114,7 +114,7 @@ describe.skipIf(!canProbe)('run', () => {
     expect(bundleJson(bundle)).toBe(json)
   })
 
-  test.each(['pretty', 'ktap', 'json'])(
+  test.each(['pretty', 'ktap', 'json', 'junit'])(
     '%s has the exit code of its verdicts, and no colours',
     async format => {
       const { code, stdout, stderr } = await sigframe(['run', one, '--format', format])
@@ -196,6 +196,7 @@ describe.skipIf(!canProbe)('run', () => {
     test.each([
       ['r.json', [], /^\{\n {2}"bundleVersion": 1,/],
       ['r.ktap', [], /^KTAP version 1\n/],
+      ['r.xml', [], /^<\?xml version="1.0"/],
       ['r.tap', [], /^KTAP version 1\n/],
       ['r.txt', [], /^Host {4}/],
       ['r.json', ['--format', 'ktap'], /^KTAP version 1\n/],
@@ -262,12 +263,15 @@ describe.skipIf(!canProbe)('run', () => {
   })
 
   describe('a reader that goes away', () => {
-    test.each(['pretty', 'ktap', 'json'])('%s | head -3: three lines, not a word more', async format => {
-      const { code, stdout, stderr } = await inShell(`SIGFRAME run --format ${format} | head -3`)
-      expect(code).toBe(0)
-      expect(stderr).toBe('')
-      expect(stdout.split('\n')).toHaveLength(4)
-    })
+    test.each(['pretty', 'ktap', 'json', 'junit'])(
+      '%s | head -3: three lines, not a word more',
+      async format => {
+        const { code, stdout, stderr } = await inShell(`SIGFRAME run --format ${format} | head -3`)
+        expect(code).toBe(0)
+        expect(stderr).toBe('')
+        expect(stdout.split('\n')).toHaveLength(4)
+      },
+    )
 
     test('the exit code is the run’s', async () => {
       const child = start(['run', '--format', 'json'])

@@ -28,7 +28,7 @@ describe('wrong usage: one line on stderr, nothing on stdout, exit code 64', () 
     ],
     [
       ['run', '--format', 'xml'],
-      /^option '--format <format>' argument 'xml' is invalid\. Allowed choices are pretty, ktap, json; see sigframe run --help$/,
+      /^option '--format <format>' argument 'xml' is invalid\. Allowed choices are pretty, ktap, json, junit; see sigframe run --help$/,
     ],
     [
       ['run', '--require', 'nosuch'],
