@@ -1,7 +1,5 @@
 /** The selftests on each kernel with each CPU, some machines at a time. */
-import { statSync } from 'node:fs'
-import { mkdtemp, readdir, rm, stat } from 'node:fs/promises'
-import { availableParallelism, tmpdir } from 'node:os'
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import type { RunOptions } from '../harness/run.ts'
 import { toolVersion } from '../version.ts'
@@ -9,16 +7,11 @@ import { findAcceleration } from './acceleration.ts'
 import { bootMachine, type Machine, ranWhole, type Setting } from './boot.ts'
 import type { EmulatorSearch, FoundEmulator } from './emulators/emulator.ts'
 import type { Task } from './guest/task.ts'
-import { buildImage, createSlot, type Slot } from './initramfs/image.ts'
+import { buildImage } from './initramfs/image.ts'
 import type { EmulatorName, MachineCpu, MachineKernel, MachineResult, VmReport } from './machine.ts'
 import { framesFor } from './pairs/jobs.ts'
-
-/** The host cannot do it; the message says what to do. */
-export class HostError extends Error {
-  override name = 'HostError'
-}
-
-const folderPrefix = 'sigframe-vm-'
+import { inTemporaryFolder, makePlaces, nowhere, type Place } from './places.ts'
+import { someAtATime } from './some-at-a-time.ts'
 
 export type AccelerationChoice = 'auto' | 'kvm' | 'tcg'
 
@@ -83,29 +76,6 @@ const without = (
   replayed: [],
 })
 
-/** Does work for each, some at a time, each with a place of its own among them. */
-const someAtATime = async <T, P, R>(
-  all: readonly T[],
-  places: readonly P[],
-  work: (one: T, place: P, index: number) => Promise<R>,
-): Promise<R[]> => {
-  const results = new Array<R>(all.length)
-  let next = 0
-  const worker = async (place: P): Promise<void> => {
-    for (let i = next++; i < all.length; i = next++) results[i] = await work(all[i] as T, place, i)
-  }
-  // All are waited for, also where one fails: no machine may outlive this.
-  const ended = await Promise.allSettled(places.map(worker))
-  for (const one of ended) if (one.status === 'rejected') throw one.reason
-  return results
-}
-
-/** A place for a machine: its initramfs, and a folder. */
-interface Place {
-  readonly slot: Slot
-  readonly folder: string
-}
-
 type Accelerations = Readonly<Record<EmulatorName, Pick<Setting, 'acceleration' | 'whyAcceleration'>>>
 
 interface Host {
@@ -164,7 +134,6 @@ const bootAll = async (
       emulator: search.found,
       slot,
       folder: join(folder, String(i)),
-      append: '',
     }
     const result = await bootOrTell(machine, task, { ...setting, ...accelerations[cpu.emulator] }, tell)
     done += 1
@@ -197,16 +166,6 @@ const replayAll = async (
   })
 }
 
-const placesIn = async (folder: string, image: string, count: number): Promise<Place[]> => {
-  const places: Place[] = []
-  for (let i = 0; i < count; i++)
-    places.push({
-      slot: await createSlot(image, join(folder, `initramfs-${i}`)),
-      folder: join(folder, `machine-${i}`),
-    })
-  return places
-}
-
 const qemuAcceleration = async (
   options: VmOptions,
   found: FoundEmulator,
@@ -231,52 +190,14 @@ const accelerationsFor = async (options: VmOptions, place: Place): Promise<Accel
   }
 }
 
-const nowhere: Place = { slot: { path: '', put: async () => undefined }, folder: '' }
-
-/** As many places as machines may run at a time. @throws HostError, CacheError */
-const makePlaces = async (options: VmOptions, count: number, folder: string): Promise<readonly Place[]> => {
-  // Where no emulator is there, none of what a machine needs is made.
-  if (options.cpus.every(({ emulator }) => options.emulators[emulator].found === null)) return [nowhere]
-  const image = await buildImage(options.signal)
-  try {
-    return await placesIn(folder, image, count)
-  } catch (error) {
-    throw new HostError(
-      `${folder} has no place for ${count} × the ${megabytes(image)} of a machine (${(error as Error).message}): name another folder in TMPDIR`,
-    )
-  }
-}
-
-const megabytes = (path: string): string => `${Math.ceil(statSync(path).size / 1e6)} MB`
-
-const temporaryFolder = async (): Promise<string> => {
-  try {
-    return await mkdtemp(join(tmpdir(), folderPrefix))
-  } catch (error) {
-    throw new HostError(
-      `no folder can be made in ${tmpdir()} (${(error as Error).message}): name another one in TMPDIR`,
-    )
-  }
-}
-
-/** Milliseconds after which a folder belongs to nobody: no invocation is that long. */
-const oldMs = 8 * 24 * 3600 * 1000
-
-/** What was left where an invocation was killed. */
-const sweep = async (): Promise<void> => {
-  for (const name of await readdir(tmpdir())) {
-    if (!name.startsWith(folderPrefix)) continue
-    const path = join(tmpdir(), name)
-    if (Date.now() - (await stat(path)).mtimeMs > oldMs) await rm(path, { recursive: true, force: true })
-  }
-}
-
 /** All machines, as they end. */
 const bootPlanned = async (options: VmOptions, folder: string): Promise<readonly MachineResult[]> => {
   const planned = plan(options)
   if (planned.length === 0) return []
   const count = Math.min(options.atOnce ?? availableParallelism(), planned.length)
-  const places = await makePlaces(options, count, folder)
+  // Where no emulator is there, none of what a machine needs is made.
+  const isUsable = planned.some(({ cpu }) => options.emulators[cpu.emulator].found !== null)
+  const places = isUsable ? await makePlaces(await buildImage(options.signal), count, folder) : [nowhere]
   const { memoryMib, seconds, append, signal } = options
   const accelerations = await accelerationsFor(options, places[0] as Place)
   const host: Host = { options, setting: { memoryMib, seconds, append, signal }, accelerations, places }
@@ -293,25 +214,21 @@ const bootPlanned = async (options: VmOptions, folder: string): Promise<readonly
 export const runMachines = async (options: VmOptions): Promise<VmReport> => {
   const startedAt = new Date()
   const started = performance.now()
-  await sweep().catch(() => undefined)
-  const folder = await temporaryFolder()
-  try {
-    const machines = await bootPlanned(options, folder).catch((error: unknown) => {
+  const machines = await inTemporaryFolder(folder =>
+    bootPlanned(options, folder).catch((error: unknown) => {
       if (!options.signal.aborted) throw error
       return plan(options).map(one => without(one, 'interrupted', 'interrupted before it began'))
-    })
-    return {
-      format: 'sigframe vm',
-      version: 1,
-      tool: { name: 'sigframe', version: toolVersion() },
-      startedAt: startedAt.toISOString(),
-      durationMs: Math.round(performance.now() - started),
-      require: options.require,
-      rule: options.rule,
-      interrupted: options.signal.aborted,
-      machines,
-    }
-  } finally {
-    await rm(folder, { recursive: true, force: true })
+    }),
+  )
+  return {
+    format: 'sigframe vm',
+    version: 1,
+    tool: { name: 'sigframe', version: toolVersion() },
+    startedAt: startedAt.toISOString(),
+    durationMs: Math.round(performance.now() - started),
+    require: options.require,
+    rule: options.rule,
+    interrupted: options.signal.aborted,
+    machines,
   }
 }

@@ -57,7 +57,6 @@ const boot = (setup: Setup): Promise<MachineResult> => {
       emulator,
       slot: { path: '/initramfs', put: async entries => void jobs.push(entries) },
       folder: join(folder, 'machine'),
-      append: '',
     },
     task,
     { acceleration: 'tcg', whyAcceleration: 'because', memoryMib: 512, seconds: 60, append, signal },

@@ -46,14 +46,14 @@ const liveKernels = async (): Promise<readonly LiveKernel[]> => {
 }
 
 /**
- * What a kernel of this version is, where that is known: frames with fewer components lose state from 6.16 on, until 7.1,
- * and until a version between 7.0.4 and 7.0.13 in the stable series.
+ * What a kernel of this version is, where that is known: frames with fewer components lose state since 6.15 (dc8aa31a7ac2),
+ * until 7.1 (44eeff9bc467), and until 7.0.12 and 6.18.35 in the stable series.
  */
 const expectedOf = (version: string | null): GenerationId | null => {
   if (version === null) return null
   const since = (first: string): boolean => compareVersions(version, first) >= 0
-  if (!since('6.16-rc1') || since('7.0.13')) return 'classic'
-  return since('7.0.5') ? null : 'regressed'
+  const isRepaired = since('7.0.12') || (version.startsWith('6.18.') && since('6.18.35'))
+  return !since('6.15-rc1') || isRepaired ? 'classic' : 'regressed'
 }
 
 const kernels = await liveKernels()
