@@ -31,14 +31,23 @@ const isInUse = (bytes: Uint8Array, layout: Layout, placed: PlacedComponent): bo
 const significantSize = ({ name, size }: PlacedComponent): number =>
   name === 'pkru' ? Math.min(4, size) : name === 'bndcsr' ? Math.min(16, size) : size
 
+/** From here on a call of native code costs less than a loop, most of all where instructions are emulated. */
+const manyBytes = 128
+
 const equalBytes = (a: Uint8Array, aStart: number, b: Uint8Array, bStart: number, size: number): boolean => {
+  if (size >= manyBytes)
+    return Buffer.prototype.compare.call(a, b, bStart, bStart + size, aStart, aStart + size) === 0
   for (let i = 0; i < size; i++) {
     if (a[aStart + i] !== b[bStart + i]) return false
   }
   return true
 }
 
+const zeros = new Uint8Array(1024)
+
 const isZero = (bytes: Uint8Array, start: number, end: number): boolean => {
+  const size = end - start
+  if (size >= manyBytes && size <= zeros.length) return equalBytes(bytes, start, zeros, 0, size)
   for (let i = start; i < end; i++) {
     if (bytes[i] !== 0) return false
   }
