@@ -24,6 +24,8 @@ export const createProgram = (): Command => {
     .addHelpText('after', help)
     // Before the commands are added: they inherit both.
     .exitOverride()
+    // A command's options are its own, also where the one above it has one of the same name.
+    .enablePositionalOptions()
     .configureOutput({ outputError: () => undefined })
   addRun(program)
   addFuzz(program)

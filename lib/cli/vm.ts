@@ -1,7 +1,7 @@
 /** `sigframe vm`: the selftests on other kernels, in virtual machines. */
 import { existsSync, realpathSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
-import { type Command, Option } from 'commander'
+import { type Command, InvalidArgumentError, Option } from 'commander'
 import { type GenerationId, generations } from '../contract/generations.ts'
 import { type RuleId, rules } from '../contract/rules.ts'
 import type { Bundle } from '../harness/results.ts'
@@ -35,7 +35,8 @@ is one of
 ${namedCpus.map(({ name, about }) => `  ${name.padEnd(11)}${about}`).join('\n')}
 
 or any that qemu-system-x86_64 -cpu help lists, with its flags. With --pairs
-every machine's frames are sent on all others, too. NAME selects selftests and
+every machine's frames are sent on all others,
+too, with --frames those of former results. NAME selects selftests and
 cases as in sigframe run; it stands before --kernel and --cpu, which take many.
 
 Exit codes: 0 every machine ran and passed; 1 a case failed, or a kernel did not
@@ -59,6 +60,7 @@ interface VmFlags {
   readonly baseline?: string
   readonly long?: true
   readonly pairs?: true
+  readonly frames?: string
   readonly bisect?: true
   readonly jobs?: number
   readonly accel: AccelerationChoice
@@ -166,6 +168,16 @@ const readBaseline = async (file: string): Promise<Bundle> => {
   return await readBundle(file)
 }
 
+/** The machines of former results that have frames to be sent. */
+const framesIn = async (file: string): Promise<VmOptions['sources']> => {
+  const { readVmReport } = await import('../report/vm/read.ts')
+  const { machines } = await readVmReport(file)
+  const sources = machines.filter(({ frames }) => frames.length > 0)
+  if (sources.length === 0)
+    throw new UsageError(`--frames ${file} has no frames: sigframe vm --pairs --output ${file} writes them`)
+  return sources
+}
+
 /** A name that selects nothing is told before anything boots. */
 const checkNames = async (names: readonly string[]): Promise<void> => {
   if (names.length === 0) return
@@ -214,6 +226,7 @@ const optionsFrom = async (
     baseline: flags.baseline === undefined ? null : await readBaseline(flags.baseline),
     long: flags.long === true,
     pairs: flags.pairs === true,
+    sources: flags.frames === undefined ? [] : await framesIn(flags.frames),
     atOnce: flags.jobs ?? null,
     acceleration: flags.accel,
     memoryMib: flags.memory,
@@ -223,8 +236,12 @@ const optionsFrom = async (
 }
 
 const show = async (report: VmReport, format: Format, target: Target | null): Promise<void> => {
-  if (target !== null) await writeWhole(target, await render(report, format, fileStyle))
-  await written(await render(report, target === null ? format : 'pretty', styleOf(process.stdout)))
+  // What took hours is shown, whatever becomes of the file.
+  try {
+    if (target !== null) await writeWhole(target, await render(report, format, fileStyle))
+  } finally {
+    await written(await render(report, target === null ? format : 'pretty', styleOf(process.stdout)))
+  }
 }
 
 const tellBisect = async (report: VmReport): Promise<number> => {
@@ -264,11 +281,20 @@ const run = async (names: readonly string[], flags: VmFlags): Promise<void> => {
   })
 }
 
+const ruleNamed = (text: string): RuleId => {
+  const rule = rules.find(({ id }) => id === text)
+  if (rule === undefined)
+    throw new InvalidArgumentError(`Allowed choices are ${rules.map(({ id }) => id).join(', ')}.`)
+  return rule.id
+}
+
 export const addVm = (program: Command): void => {
   const vm = program
     .command('vm')
     .summary('run the selftests on other kernels, in virtual machines')
     .description('Boots each kernel on each CPU in a virtual machine and runs the selftests there.')
+    // Otherwise it takes the options of fetch that have the same name.
+    .enablePositionalOptions()
     .argument('[name...]', 'what to run; everything if left out')
     .option('--kernel <file...>', 'what to boot')
     .option('--cpu <model...>', 'what to boot it on', ['max'])
@@ -277,11 +303,10 @@ export const addVm = (program: Command): void => {
     )
     .option('--baseline <bundle>', 'fail every rule that held in these results (json) and holds no longer')
     .option('--long', 'run what needs many tries or seconds too')
+    .option('--frames <report>', 'send the frames of these results (json) on each machine, too')
     .option('--pairs', "send each machine's frames on all others, and tell what is lost")
     .option('--bisect', 'exit as git bisect run wants it')
-    .addOption(
-      new Option('--rule <rule>', 'with --bisect: what alone is judged').choices(rules.map(({ id }) => id)),
-    )
+    .option('--rule <rule>', 'with --bisect: what alone is judged; of those that reports name', ruleNamed)
     .option(
       '--jobs <count>',
       `machines at a time; here ${availableParallelism()} if left out`,

@@ -1,5 +1,5 @@
 /** What `git bisect run` is told: good, bad, or that this commit cannot tell. */
-import { type CaseResult, isOfTheRun } from '../harness/results.ts'
+import { type Bundle, type CaseResult, isOfTheRun } from '../harness/results.ts'
 import { oneLine, plural } from '../report/text.ts'
 import type { MachineResult, VmReport } from './machine.ts'
 
@@ -59,8 +59,22 @@ const bad: ReadonlySet<string> = new Set(['fail', 'stuck', 'timeout', 'crash'])
 const isBad = ({ verdict }: CaseResult, rule: string | null): boolean =>
   bad.has(verdict) || (rule !== null && verdict === 'xfail')
 
-const ofCases = (cases: readonly CaseResult[], rule: string | null): MachineVerdict => {
-  const asked = cases.filter(({ rules }) => rule === null || (rules as readonly string[]).includes(rule))
+/** A host that is busy makes one case late, or two. */
+const lateByChance = 2
+
+/** What the kernel's log and its taint say is of any of its parts; of the frames it is where a trace says so. */
+const isOfFrames = ({ id }: CaseResult, { kernel }: Bundle): boolean =>
+  !/^kernel\/(?:log|taint)\//.test(id) || (kernel?.log?.lines.some(blamesFrames) ?? false)
+
+const withoutChance = (cases: readonly CaseResult[]): readonly CaseResult[] =>
+  cases.filter(({ verdict }) => verdict === 'timeout').length > lateByChance
+    ? cases
+    : cases.filter(({ verdict }) => verdict !== 'timeout')
+
+const ofBundle = (bundle: Bundle, rule: string | null): MachineVerdict => {
+  const asked = withoutChance(bundle.cases)
+    .filter(({ rules }) => rule === null || (rules as readonly string[]).includes(rule))
+    .filter(one => isOfFrames(one, bundle))
   const failed = asked.filter(one => isBad(one, rule) && !isUnlooked(one))
   const [first] = failed
   if (first !== undefined)
@@ -78,15 +92,15 @@ const ofCases = (cases: readonly CaseResult[], rule: string | null): MachineVerd
     : { told: 'untold', why: rule === null ? 'no case ran' : `no case of ${rule} ran` }
 }
 
-/** The line of the console for which the machine's end is the probes' doing. */
+/** The line of the console for which the machine's death is the probes' doing. A late one may only be slow. */
 const blamed = ({ status, phase, console }: MachineResult): string | undefined =>
-  phase === 'probes' && (status === 'oops' || status === 'panic' || status === 'timeout')
-    ? console.find(blamesFrames)
-    : undefined
+  phase === 'probes' && (status === 'oops' || status === 'panic') ? console.find(blamesFrames) : undefined
+
+const nothing: MachineVerdict = { told: 'untold', why: 'no results' }
 
 const ofMachine = (machine: MachineResult, rule: string | null): MachineVerdict => {
   const { status, reason, bundle } = machine
-  const cases = ofCases(bundle?.cases ?? [], rule)
+  const cases = bundle === null ? nothing : ofBundle(bundle, rule)
   if (cases.told === 'bad') return cases
   if (status === 'stuck') return { told: 'bad', why: `stuck: ${reason}` }
   const line = blamed(machine)

@@ -1,5 +1,5 @@
 /** Boots one machine with one task, and says what became of it. */
-import { mkdir, rm } from 'node:fs/promises'
+import { mkdir, rm, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { countVerdicts } from '../harness/results.ts'
 import { answerOf, nothing, stuckIn } from './answer.ts'
@@ -10,7 +10,7 @@ import type { Slot } from './initramfs/image.ts'
 import { commandLine, jobOf } from './job.ts'
 import type { Acceleration, MachineCpu, MachineKernel, MachineResult } from './machine.ts'
 import { channelLines, saidIn } from './said.ts'
-import { tellStatus } from './status.ts'
+import { type Told, tellStatus } from './status.ts'
 import { splatsOn, withBootComplaints } from './warnings.ts'
 import { type Limits, watchMachine } from './watch.ts'
 
@@ -54,6 +54,20 @@ const stateIn = (line: string): string | null => {
   const found = /^case (\d+) (.*)/.exec(line)
   return found === null ? null : `${found[1]} cases, ${found[2]}`
 }
+
+/** Bytes without which an emulator could not have written all that its machine said. */
+const leastRoom = 1 << 20
+
+const diskIsFull = async (folder: string): Promise<boolean> => {
+  const { bavail, bsize } = await statfs(folder)
+  return bavail * bsize < leastRoom
+}
+
+/** What a machine says is lost where it cannot be written: only one that says all is believed. */
+const fullDisk = (folder: string, told: Told): Told =>
+  told.status === 'ran'
+    ? told
+    : { ...told, status: 'refused', reason: `the disk of ${folder} is full: name another folder in TMPDIR` }
 
 const bootOnce = async (
   machine: Machine,
@@ -102,7 +116,8 @@ const bootOnce = async (
     const answer = await answerOf(said.answer)
     const invalid = 'problem' in answer ? answer.problem : null
     const { bundle, frames, replayed } = 'problem' in answer ? nothing : answer
-    const told = tellStatus({ watched, console, said, limits, invalid, stuckCase: stuckIn(bundle) })
+    const seen = { watched, console, said, limits, invalid, stuckCase: stuckIn(bundle) }
+    const told = (await diskIsFull(folder)) ? fullDisk(folder, tellStatus(seen)) : tellStatus(seen)
     const splats = splatsOn(linesOf(withoutMiddle(text.slice(0, watched.consoleBefore ?? text.length))))
     return {
       kernel: { ...kernel, release: said.release ?? kernel.release },
@@ -132,10 +147,10 @@ const mostAttempts = 3
 
 /**
  * An emulated CPU itself fails now and then while the kernel patches its code: a machine that dies before PID 1 is booted
- * again. A kernel that does so always is told as what it is.
+ * again. A kernel that does so always is told as what it is, and one that did so once is shown to have.
  */
-const diedBooting = ({ status, phase }: Omit<MachineResult, 'attempts'>): boolean =>
-  phase === 'boot' && (status === 'oops' || status === 'panic')
+const diedBooting = ({ status, phase, emulator }: Omit<MachineResult, 'attempts'>): boolean =>
+  phase === 'boot' && (status === 'oops' || status === 'panic') && emulator?.acceleration === 'tcg'
 
 /** @throws where the host fails: a full disk, an emulator that cannot be prepared */
 export const bootMachine = async (
@@ -144,6 +159,7 @@ export const bootMachine = async (
   setting: Setting,
   onState: OnState,
 ): Promise<MachineResult> => {
+  const deaths: string[] = []
   for (let attempts = 1; ; attempts++) {
     const result = await bootOnce(
       { ...machine, folder: join(machine.folder, String(attempts)) },
@@ -152,7 +168,8 @@ export const bootMachine = async (
       onState,
     )
     if (!diedBooting(result) || attempts === mostAttempts || setting.signal.aborted)
-      return { ...result, attempts }
+      return { ...result, attempts, warnings: [...deaths, ...result.warnings] }
+    deaths.push(`boot ${attempts} ended before PID 1: ${result.reason}`)
   }
 }
 

@@ -20,21 +20,31 @@ export interface Place {
 export const nowhere: Place = { slot: { path: '', put: async () => undefined }, folder: '' }
 
 const prefix = 'sigframe-vm-'
-/** Milliseconds after which a folder belongs to nobody: no invocation is that long. */
-const oldMs = 8 * 24 * 3600 * 1000
+/** Milliseconds that a folder is left alone: its owner may be out of sight, in another PID namespace. */
+const youngMs = 3600 * 1000
+
+const isAlive = (pid: number): boolean => {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
+}
 
 /** What was left where an invocation was killed. */
 const sweep = async (): Promise<void> => {
   for (const name of await readdir(tmpdir())) {
-    if (!name.startsWith(prefix)) continue
+    const [, owner] = /^sigframe-vm-(\d+)-\w{6}$/.exec(name) ?? []
+    if (owner === undefined || isAlive(Number(owner))) continue
     const path = join(tmpdir(), name)
-    if (Date.now() - (await stat(path)).mtimeMs > oldMs) await rm(path, { recursive: true, force: true })
+    if (Date.now() - (await stat(path)).mtimeMs > youngMs) await rm(path, { recursive: true, force: true })
   }
 }
 
 const makeFolder = async (): Promise<string> => {
   try {
-    return await mkdtemp(join(tmpdir(), prefix))
+    return await mkdtemp(join(tmpdir(), `${prefix}${process.pid}-`))
   } catch (error) {
     throw new HostError(
       `no folder can be made in ${tmpdir()} (${(error as Error).message}): name another one in TMPDIR`,

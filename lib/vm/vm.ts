@@ -9,7 +9,7 @@ import type { EmulatorSearch, FoundEmulator } from './emulators/emulator.ts'
 import type { Task } from './guest/task.ts'
 import { buildImage } from './initramfs/image.ts'
 import type { EmulatorName, MachineCpu, MachineKernel, MachineResult, VmReport } from './machine.ts'
-import { framesFor } from './pairs/jobs.ts'
+import { type FrameSource, framesFor } from './pairs/jobs.ts'
 import { inTemporaryFolder, makePlaces, nowhere, type Place } from './places.ts'
 import { someAtATime } from './some-at-a-time.ts'
 
@@ -23,6 +23,8 @@ export interface VmOptions extends Pick<RunOptions, 'select' | 'require' | 'base
   readonly rule: string | null
   /** Whether each machine's frames are sent on all others. */
   readonly pairs: boolean
+  /** Machines of former results, whose frames are sent on each machine, too. */
+  readonly sources: readonly FrameSource[]
   /** Machines at a time; as many as there are CPUs if null. */
   readonly atOnce: number | null
   readonly acceleration: AccelerationChoice
@@ -85,13 +87,15 @@ interface Host {
   readonly places: readonly Place[]
 }
 
-const taskOf = ({ select, require, baseline, long, pairs }: VmOptions): Task => ({
+const sendsFrames = ({ pairs, sources }: VmOptions): boolean => pairs || sources.length > 0
+
+const taskOf = (options: VmOptions): Task => ({
   kind: 'run',
-  select,
-  require,
-  baseline,
-  long,
-  capture: pairs,
+  select: options.select,
+  require: options.require,
+  baseline: options.baseline,
+  long: options.long,
+  capture: sendsFrames(options),
 })
 
 /** What fails on the host for one machine leaves the others as they are. */
@@ -148,7 +152,10 @@ const replayAll = async (
   planned: readonly Planned[],
   machines: readonly MachineResult[],
 ): Promise<MachineResult[]> => {
-  const jobs = framesFor(machines)
+  const { pairs, sources } = host.options
+  const jobs = pairs
+    ? framesFor([...machines, ...sources])
+    : machines.map(machine => framesFor([machine, ...sources])[0] ?? [])
   const tasks = machines.map((machine, i): Task | null => {
     const own = jobs[i] ?? []
     if (own.length === 0 || !ranWhole(machine)) return null
@@ -175,7 +182,12 @@ const qemuAcceleration = async (
   if (options.acceleration !== 'auto' || kernel === undefined)
     return { acceleration: options.acceleration === 'kvm' ? 'kvm' : 'tcg', whyAcceleration: '' }
   options.onProgress({ done: 0, all: 0, kernel: kernel.name, cpu: 'KVM', state: 'tries it out' })
-  const canary = await findAcceleration(found, kernel, slot, join(folder, 'canary'), options.signal)
+  const canary = await findAcceleration(
+    found,
+    kernel,
+    { slot, folder: join(folder, 'canary') },
+    options.signal,
+  )
   return { acceleration: canary.kind, whyAcceleration: canary.reason }
 }
 
@@ -204,7 +216,7 @@ const bootPlanned = async (options: VmOptions, folder: string): Promise<readonly
   const task = taskOf(options)
   const tasks = planned.map(() => task)
   const first = (await bootAll(host, planned, tasks)) as MachineResult[]
-  return options.pairs && !signal.aborted ? await replayAll(host, planned, first) : first
+  return sendsFrames(options) && !signal.aborted ? await replayAll(host, planned, first) : first
 }
 
 /**

@@ -10,7 +10,7 @@ import { randomImage } from '../../lib/xstate/random.ts'
 import { known } from '../xstate/arbitrary.ts'
 
 const layout = known('skylake-sp')
-const task = { layout, compacts: true, avxLoadsMxcsr: true, keepsPointers: true }
+const task = { layout, compacts: true, avxLoadsMxcsr: true, keepsPointers: true, keepsZmmHi256: true }
 
 const saved = (edit: readonly EditOp[], change: Partial<SavedProbe> = {}): SavedProbe => ({
   host: null,

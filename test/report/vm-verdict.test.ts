@@ -79,7 +79,7 @@ describe('bisectVerdict', () => {
     ['xfail', 0],
     ['skip', 0],
     ['fail', 1],
-    ['timeout', 1],
+    ['timeout', 0],
     ['crash', 1],
     ['stuck', 1],
     ['broken', 125],
@@ -92,12 +92,30 @@ describe('bisectVerdict', () => {
     ['xfail', 1],
     ['skip', 0],
     ['fail', 1],
-    ['timeout', 1],
+    ['timeout', 0],
     ['crash', 1],
     ['stuck', 1],
     ['broken', 125],
   ] as const)('with a rule, a case of it that is %s beside one that passed is %i', (one, code) => {
     expect(ruled(of('pass'), of(one), result('fail'), result('broken'))).toBe(code)
+  })
+
+  test('cases that are late are bad where there are more than a busy host makes', () => {
+    const late = (count: number) => Array.from({ length: count }, () => result('timeout'))
+    expect(codeOf(ran(result(), ...late(2)))).toBe(0)
+    expect(codeOf(ran(result(), ...late(3)))).toBe(1)
+    expect(codeOf(ran(...late(2)))).toBe(125)
+  })
+
+  test("the kernel's log is bad where it is of the frames", () => {
+    const log = { watched: true, reason: '', onceCleared: false }
+    const complained = (line: string): MachineResult => {
+      const whole = bundle([result(), result('fail', { id: 'kernel/log/x86_64/all', selftest: 'kernel' })])
+      const kernel = whole.kernel === null ? null : { ...whole.kernel, log: { ...log, lines: [line] } }
+      return machine({ bundle: { ...whole, kernel } })
+    }
+    expect(codeOf(complained('RIP: 0010:__fpu_restore_sig+0xc1/0x43f'))).toBe(1)
+    expect(codeOf(complained('RIP: 0010:ext4_find_extent+0x12/0x340'))).toBe(0)
   })
 
   test('nothing that could tell is no verdict', () => {
@@ -129,7 +147,7 @@ describe('bisectVerdict', () => {
   test.each<[MachineStatus, MachineResult['phase'], number]>([
     ['oops', 'probes', 1],
     ['panic', 'probes', 1],
-    ['timeout', 'probes', 1],
+    ['timeout', 'probes', 125],
     ['hang', 'probes', 125],
     ['memory', 'probes', 125],
     ['cut-off', 'probes', 125],

@@ -73,6 +73,7 @@ const run = (emulator: FakeEmulator | null, changes: Partial<VmOptions> = {}): P
     rule: null,
     long: false,
     pairs: false,
+    sources: [],
     atOnce: 1,
     acceleration: 'tcg',
     memoryMib: 512,

@@ -2,7 +2,6 @@
 import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import type { Acceleration } from '../machine.ts'
 import {
   EmulatorError,
   type EmulatorSearch,
@@ -32,17 +31,16 @@ export const modelsIn = (text: string): ReadonlySet<string> => {
  * patches its own code, and beside other work the CPUs wait for each other. A task that loops in the kernel leaves the
  * other CPU its turns.
  */
-const accelerator: Readonly<Record<Acceleration, string>> = {
+const accelerator: Readonly<Record<'kvm' | 'tcg', string>> = {
   tcg: 'tcg,thread=single',
   kvm: 'kvm',
-  interpreter: 'tcg,thread=single',
 }
 
 export const qemuArguments = (
   spec: MachineSpec,
   files: Pick<Launch, 'console' | 'data'>,
 ): readonly string[] => [
-  ...['-M', 'pc', '-accel', accelerator[spec.acceleration], '-cpu', spec.cpu],
+  ...['-M', 'pc', '-accel', accelerator[spec.acceleration === 'kvm' ? 'kvm' : 'tcg'], '-cpu', spec.cpu],
   ...['-smp', String(spec.cpus), '-m', String(spec.memoryMib)],
   ...['-nodefaults', '-no-user-config', '-display', 'none', '-monitor', 'none', '-no-reboot'],
   // A comma in a path would begin an option: it is doubled.

@@ -59,8 +59,20 @@ const isThere = async (path: string): Promise<boolean> => {
   }
 }
 
+/** Milliseconds after which what has no name yet is nobody's: who built it was killed. */
+const oldMs = 3600 * 1000
+
+const dropUnfinished = async (folder: string): Promise<void> => {
+  for (const name of await readdir(folder)) {
+    if (!/^\.[0-9a-f]{16}\.tmp$/.test(name)) continue
+    const path = join(folder, name)
+    if (Date.now() - (await stat(path)).mtimeMs > oldMs) await rm(path, { force: true })
+  }
+}
+
 /** The oldest make room; what another process still uses it has opened, or copied. */
 const prune = async (folder: string): Promise<void> => {
+  await dropUnfinished(folder)
   const names = (await readdir(folder)).filter(name => /^[0-9a-f]{32}\.cpio$/.test(name))
   const used = await Promise.all(
     names.map(async name => ({ name, at: (await stat(join(folder, name))).mtimeMs })),
@@ -89,6 +101,8 @@ export const buildImage = async (signal: AbortSignal): Promise<string> => {
     const file = await open(temporary, 'wx')
     try {
       await writeArchive(file, entriesOf(placed, readFileSync), signal)
+      // Before it gets its name: half an image under that name would be taken for a whole one.
+      await file.sync()
     } finally {
       await file.close()
     }
