@@ -1,4 +1,5 @@
 import { shrinkTo } from '../lib/contract/frames.ts'
+import { keepsWithoutAvx } from '../lib/harness/needs.ts'
 import { selftest } from '../lib/harness/selftest.ts'
 
 const source = 'tools/testing/selftests/arm64/signal, fake_sigreturn'
@@ -26,6 +27,7 @@ export default selftest('fake_sigreturn', {
           : 'frames-need-no-signal',
       commit: source,
       raise: 'fake',
+      needs: keepsWithoutAvx,
       withLegacy: true,
       loadOnly: true,
       edit: ({ layout, components }) => shrinkTo(layout, components),

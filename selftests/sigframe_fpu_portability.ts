@@ -9,6 +9,7 @@ import {
   sizeBelow,
 } from '../lib/contract/frames.ts'
 import type { RuleId } from '../lib/contract/rules.ts'
+import { keepsWithoutAvx } from '../lib/harness/needs.ts'
 import { type CaseContext, selftest } from '../lib/harness/selftest.ts'
 import { minXsaveSize } from '../lib/xstate/layout.ts'
 
@@ -30,6 +31,7 @@ export default selftest('sigframe_fpu_portability', {
     valid_shrunk: {
       summary: 'A frame with only these components restores what the handler wrote to them (as merged).',
       rule: shrunkRule,
+      needs: keepsWithoutAvx,
       withLegacy: true,
       commit: merged,
       edit: ({ layout, components, seed }) => [
@@ -50,6 +52,7 @@ export default selftest('sigframe_fpu_portability', {
     shrunk: {
       summary: 'A frame with only these components restores what was in them when the signal hit (v3).',
       rule: shrunkRule,
+      needs: keepsWithoutAvx,
       withLegacy: true,
       commit: v3,
       edit: ({ layout, components }) => shrinkTo(layout, components),

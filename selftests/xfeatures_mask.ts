@@ -1,4 +1,5 @@
 import { featuresOf, resizeTo } from '../lib/contract/frames.ts'
+import { keepsWithoutAvx } from '../lib/harness/needs.ts'
 import { selftest } from '../lib/harness/selftest.ts'
 import { legacyFeatures, minXsaveSize } from '../lib/xstate/layout.ts'
 
@@ -11,6 +12,7 @@ export default selftest('xfeatures_mask', {
     subset: {
       summary: 'Only these components in sw.xfeatures, size and XSTATE_BV left alone.',
       rule: 'left-out-components-go-to-init',
+      needs: keepsWithoutAvx,
       withLegacy: true,
       commit: 'arch/x86/kernel/fpu/signal.c',
       edit: ({ components }) => [{ op: 'set', field: 'sw.xfeatures', value: featuresOf(components) }],

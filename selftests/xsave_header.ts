@@ -1,5 +1,5 @@
 import { futureFeature } from '../lib/contract/frames.ts'
-import { ignoresMxcsr, needsExtended } from '../lib/harness/needs.ts'
+import { needsExtended, needsMxcsrCheck } from '../lib/harness/needs.ts'
 import { selftest } from '../lib/harness/selftest.ts'
 import type { Layout } from '../lib/xstate/layout.ts'
 import { legacyFeatures } from '../lib/xstate/layout.ts'
@@ -68,7 +68,7 @@ export default selftest('xsave_header', {
       rule: 'reserved-mxcsr-is-rejected',
       commit: xrstor,
       abis: wide,
-      needs: ignoresMxcsr,
+      needs: needsMxcsrCheck,
       edit: () => [{ op: 'or', field: 'mxcsr', value: 1 << 16 }],
     },
     mxcsr_31: {
@@ -76,7 +76,7 @@ export default selftest('xsave_header', {
       rule: 'reserved-mxcsr-is-rejected',
       commit: xrstor,
       abis: wide,
-      needs: ignoresMxcsr,
+      needs: needsMxcsrCheck,
       edit: () => [{ op: 'or', field: 'mxcsr', value: 1n << 31n }],
     },
     misaligned_by_8: {

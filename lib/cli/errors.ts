@@ -15,6 +15,7 @@ const usageErrors: ReadonlySet<string> = new Set([
   'UsageError',
   'BundleError',
   'ProbeFileError',
+  'VmReportError',
   'CommanderError',
   'InvalidArgumentError',
 ])

@@ -66,6 +66,7 @@ const elsewhere = ({ layout }: SavedProbe): Task => ({
   compacts: true,
   avxLoadsMxcsr: true,
   keepsPointers: true,
+  keepsZmmHi256: true,
 })
 
 const writeC = async (saved: SavedProbe, explained: Explained, target: Target): Promise<void> => {

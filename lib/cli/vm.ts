@@ -35,9 +35,9 @@ is one of
 ${namedCpus.map(({ name, about }) => `  ${name.padEnd(11)}${about}`).join('\n')}
 
 or any that qemu-system-x86_64 -cpu help lists, with its flags. With --pairs
-every machine's frames are sent on all others,
-too, with --frames those of former results. NAME selects selftests and
-cases as in sigframe run; it stands before --kernel and --cpu, which take many.
+every machine's frames are sent on all others, too, with --frames those of
+former results. NAME selects selftests and cases as in sigframe run; it stands
+before --kernel and --cpu, which take many.
 
 Exit codes: 0 every machine ran and passed; 1 a case failed, or a kernel did not
 come through; 4 nothing could be booted here; 64 wrong usage; 70 an emulator, or
@@ -48,7 +48,7 @@ Examples:
   sigframe vm --kernel arch/x86/boot/bzImage
   sigframe vm --kernel debian:6.18 debian:7.2 --cpu avx max --require classic
   sigframe vm --kernel bzImage --cpu avx max --pairs --output vm.json
-  git bisect run sh -c 'make -j8 || exit 125;
+  git bisect run sh -c 'make olddefconfig && make -j8 bzImage || exit 125
     sigframe vm --bisect --kernel arch/x86/boot/bzImage'
 `
 
@@ -175,7 +175,8 @@ const framesIn = async (file: string): Promise<VmOptions['sources']> => {
   const sources = machines.filter(({ frames }) => frames.length > 0)
   if (sources.length === 0)
     throw new UsageError(`--frames ${file} has no frames: sigframe vm --pairs --output ${file} writes them`)
-  return sources
+  // A kernel that was built anew has the name of the one before.
+  return sources.map(one => ({ ...one, kernel: { ...one.kernel, name: `${one.kernel.name} of ${file}` } }))
 }
 
 /** A name that selects nothing is told before anything boots. */

@@ -58,18 +58,22 @@ const pool = (probe: FuzzedProbe, count: number, draw: (i: number) => XsaveImage
     return { image, prepared: probe.image(image) }
   })
 
-/** @param abis those wanted, of those that the session has */
+/**
+ * @param abis those wanted, of those that the session has
+ * @param task what frames are predicted by; what CPU and kernel say of it if left out
+ */
 export const createSubject = (
   probe: FuzzedProbe,
   generation: { readonly id: GenerationId; readonly policy: Policy },
   abis: readonly Abi[],
+  task: Task = taskOf(probe),
 ): Subject => {
   const { layout, limits } = probe
   const loads = pool(probe, loadCount, i => loadImage(layout, i))
   const poisons = pool(probe, poisonCount, i => randomImage(layout, { seed: firstSeeds.poison + i }))
   return {
     probe,
-    task: taskOf(probe),
+    task,
     generation: generation.id,
     policy: generation.policy,
     abis,

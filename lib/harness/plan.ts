@@ -5,7 +5,7 @@ import { type ComponentName, componentAt, isKnownComponent } from '../xstate/com
 import type { HostCpu } from '../xstate/host.ts'
 import type { Layout } from '../xstate/layout.ts'
 import { formatId } from './ids.ts'
-import type { CaseContext, Selftest, SelftestCase } from './selftest.ts'
+import type { CaseContext, Selftest, SelftestCase, Traits } from './selftest.ts'
 import { componentSets, permittedSets, userComponents } from './variants.ts'
 
 /** Seed of whatever is random in a case. */
@@ -39,6 +39,7 @@ export interface PlanSession {
   readonly expected: Layout
   readonly limits: EditLimits
   readonly cpu: HostCpu
+  readonly traits: Traits
   readonly permissions: readonly ComponentName[]
   /** Whether cases that take long are wanted. */
   readonly long: boolean
@@ -80,7 +81,8 @@ const isFor = (test: SelftestCase, abi: Abi): boolean => test.abis === undefined
 
 /** Why a case does not run in a session, or null. */
 const obstacle = (test: SelftestCase, context: CaseContext, session: PlanSession): string | null =>
-  test.needs?.(context) ?? (test.long === true && !session.long ? 'it takes long: --long runs it' : null)
+  test.needs?.(context, session.traits) ??
+  (test.long === true && !session.long ? 'it takes long: --long runs it' : null)
 
 const plan = (
   selftest: Selftest,

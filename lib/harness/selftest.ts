@@ -2,6 +2,7 @@
  * What a selftest is: a descriptor. It says which frames to send and which rule each reaches; how they are run,
  * judged and reported is the runner's business, and the same for every selftest.
  */
+import type { Task } from '../contract/predict/task.ts'
 import type { RuleId } from '../contract/rules.ts'
 import type { Observed } from '../contract/treatment.ts'
 import type { Abi } from '../frame/abi.ts'
@@ -29,6 +30,15 @@ export interface CaseContext {
   readonly seed: number
 }
 
+/** What was asked of the CPU itself: emulators may do otherwise than the manual says. */
+export interface Traits extends Pick<Task, 'keepsZmmHi256'> {
+  /** Whether reserved bits of MXCSR are a fault: emulators may not look. */
+  readonly checksMxcsr: boolean
+}
+
+/** What is assumed of a CPU that is not here. */
+export const traitsByTheManual: Traits = Object.freeze({ keepsZmmHi256: true, checksMxcsr: true })
+
 /** Where the fpstate lies when it is sent. */
 export const placements = [
   'stack',
@@ -54,7 +64,7 @@ interface CaseBase {
   /** Whose frames it makes sense for; every ABI's if left out. */
   readonly abis?: readonly Abi[]
   /** Why it cannot run here, or null. */
-  readonly needs?: (context: CaseContext) => string | null
+  readonly needs?: (context: CaseContext, traits: Traits) => string | null
   readonly placement?: Placement
   /** Runs without any extended component too: a frame of x87 and SSE alone. */
   readonly withLegacy?: boolean

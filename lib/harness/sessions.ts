@@ -12,6 +12,7 @@ import {
   type SkippedCase,
 } from './plan.ts'
 import type { Selftest } from './selftest.ts'
+import { traitsOf } from './task.ts'
 
 /** The sessions of a run: the plain one, and one with each permission that the host's kernel can give. */
 export class Sessions {
@@ -51,6 +52,7 @@ const planSession = (probe: Probe, permissions: readonly ComponentName[], long: 
   expected: probe.expected,
   limits: probe.limits,
   cpu: probe.cpu,
+  traits: traitsOf(probe),
   permissions,
   long,
   lack: abi => probe.lack(abi),

@@ -1,12 +1,15 @@
 /** What the model has to know of a session's task, and how its CPU answers what the model asks. */
+import { readFileSync } from 'node:fs'
 import type { HardwareAnswer, HardwareAsk } from '../contract/predict/hardware.ts'
 import type { Task } from '../contract/predict/task.ts'
 import type { ImageSource } from '../probe/request.ts'
 import type { Probe } from '../probe/session.ts'
 import type { XrstorAnswer, XrstorAsk } from '../probe/xrstor.ts'
+import { diffComponents } from '../xstate/compare.ts'
 import { fieldOffset, initFcw, initImage, initMxcsr, XsaveImage } from '../xstate/image.ts'
 import type { Layout } from '../xstate/layout.ts'
-import { randomMxcsr } from '../xstate/random.ts'
+import { randomImage, randomMxcsr } from '../xstate/random.ts'
+import type { Traits } from './selftest.ts'
 
 /** SEGV_ACCERR, asm-generic/siginfo.h: the page is there, and not to be read. */
 const segvAccerr = 2
@@ -53,6 +56,14 @@ const sse = 2n
 const fswEsAndB = 0x8080
 const avx = 4n
 
+/** The registers after XRSTOR has put AVX alone to init; null where nobody says. */
+const afterAvxInit = (probe: Hardware, before: XsaveImage): Uint8Array | null => {
+  const { bytes } = initImage(probe.layout)
+  const ask: HardwareAsk = { instruction: 'xrstor', bytes, mask: avx, misalignedBy: 0, endsAt: null }
+  const [answer] = askHardware(probe, [{ ask, before }])
+  return answer instanceof Uint8Array ? answer : null
+}
+
 /** Whether XRSTOR loads MXCSR where AVX is asked for and SSE is not. */
 const avxLoadsMxcsr = (probe: Hardware): boolean => {
   const { layout } = probe
@@ -60,12 +71,42 @@ const avxLoadsMxcsr = (probe: Hardware): boolean => {
   const before = initImage(layout)
   before.mxcsr = randomMxcsr(layout, 1)
   before.xstateBv = sse
-  const bytes = initImage(layout).bytes
-  const ask: HardwareAsk = { instruction: 'xrstor', bytes, mask: avx, misalignedBy: 0, endsAt: null }
-  const [answer] = askHardware(probe, [{ ask, before }])
-  if (!(answer instanceof Uint8Array)) throw new Error('this CPU does not load its own init image')
-  return mxcsrOf(answer) === initMxcsr
+  const after = afterAvxInit(probe, before)
+  if (after === null) throw new Error('this CPU does not load its own init image')
+  return mxcsrOf(after) === initMxcsr
 }
+
+/** Whether ZMM_Hi256 is what it was once AVX is put to init. What nobody has seen lost is kept. */
+export const keepsZmmHi256 = (probe: Hardware): boolean => {
+  const { layout } = probe
+  if (!layout.has('zmm_hi256')) return true
+  const before = randomImage(layout, { seed: 1, components: ['zmm_hi256'] })
+  const after = afterAvxInit(probe, before)
+  return after === null || !diffComponents(after, before.bytes, layout).includes('zmm_hi256')
+}
+
+/** A bit of MXCSR that no CPU has (SDM volume 1, 10.2.3). */
+const reservedMxcsr = 1 << 16
+
+/** Whether loading reserved bits of MXCSR is a fault. What nobody says is as the manual has it. */
+const checksMxcsr = (probe: Hardware): boolean => {
+  const { layout } = probe
+  const before = initImage(layout)
+  const odd = initImage(layout)
+  odd.xstateBv = sse
+  const bytes = odd.bytes.slice()
+  new DataView(bytes.buffer).setUint32(fieldOffset.mxcsr, initMxcsr | reservedMxcsr, true)
+  const instruction = layout.xsave ? 'xrstor' : 'fxrstor'
+  const ask: HardwareAsk = { instruction, bytes, mask: sse, misalignedBy: 0, endsAt: null }
+  const [answer] = askHardware(probe, [{ ask, before }])
+  return !(answer instanceof Uint8Array)
+}
+
+/** What emulators may do otherwise, asked of the session's CPU. */
+export const traitsOf = (probe: Hardware): Traits => ({
+  keepsZmmHi256: keepsZmmHi256(probe),
+  checksMxcsr: checksMxcsr(probe),
+})
 
 const someFop = 0x7e5
 const someAddress = 0x1234_5678n
@@ -96,16 +137,41 @@ const keepsPointers = (probe: Hardware): boolean => {
 const mxcsrOf = (image: Uint8Array): number =>
   new DataView(image.buffer, image.byteOffset, image.byteLength).getUint32(fieldOffset.mxcsr, true)
 
-/** CPUID leaf 0xD, subleaf 1, EAX: bits 1 and 3. Either makes Linux compact its buffers. */
+/** CPUID leaf 0xD, subleaf 1, EAX: bits 1 and 3. */
 const xsavecAndXsaves = 2 | 8
 
-/** The task of a session. */
-export const taskOf = (probe: Hardware & Pick<Probe, 'cpu'>): Task => {
+/**
+ * Either of XSAVEC and XSAVES makes Linux compact its buffers. What it was told not to use (`clearcpuid=`, `noxsaves`) is
+ * no flag in /proc/cpuinfo, though CPUID has it.
+ * @param cpuinfo the text; null where it cannot be read
+ */
+const compacts = ({ cpu }: Pick<Probe, 'cpu'>, cpuinfo: string | null): boolean => {
+  const [flags] = /^flags\s*:.*$/m.exec(cpuinfo ?? '') ?? []
+  return flags === undefined ? (cpu.xsaveFeatures & xsavecAndXsaves) !== 0 : / xsave[cs]( |$)/.test(flags)
+}
+
+const readCpuinfo = (): string | null => {
+  try {
+    return readFileSync('/proc/cpuinfo', 'utf8')
+  } catch {
+    return null
+  }
+}
+
+/**
+ * The task of a session.
+ * @param cpuinfo /proc/cpuinfo of its kernel, or null: then CPUID says what the kernel uses
+ */
+export const taskOf = (
+  probe: Hardware & Pick<Probe, 'cpu'>,
+  cpuinfo: string | null = readCpuinfo(),
+): Task => {
   const layout: Layout = probe.layout
   return {
     layout,
-    compacts: (probe.cpu.xsaveFeatures & xsavecAndXsaves) !== 0,
+    compacts: compacts(probe, cpuinfo),
     avxLoadsMxcsr: layout.xsave && avxLoadsMxcsr(probe),
     keepsPointers: layout.xsave && keepsPointers(probe),
+    keepsZmmHi256: keepsZmmHi256(probe),
   }
 }

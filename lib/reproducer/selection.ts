@@ -3,7 +3,7 @@ import { type GenerationId, generationOf } from '../contract/generations.ts'
 import { outOfRange } from '../errors.ts'
 import { type PlannedCase, planCases, planWithoutXsave, type SkippedCase } from '../harness/plan.ts'
 import { select } from '../harness/selection.ts'
-import type { Selftest } from '../harness/selftest.ts'
+import { type Selftest, traitsByTheManual } from '../harness/selftest.ts'
 import { loadSelftests } from '../harness/selftests.ts'
 import { planAll, Sessions } from '../harness/sessions.ts'
 import { hostOfLayout, limitsOfLayout } from '../probe/geometry.ts'
@@ -41,6 +41,7 @@ const casesOn = (selftests: readonly Selftest[], name: KnownLayoutName, long: bo
     expected: layout,
     limits: limitsOfLayout(layout),
     cpu: hostOfLayout(layout),
+    traits: traitsByTheManual,
     permissions: permittedOf(layout),
     long,
     lack: () => null,

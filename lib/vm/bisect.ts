@@ -1,6 +1,7 @@
 /** What `git bisect run` is told: good, bad, or that this commit cannot tell. */
 import { type Bundle, type CaseResult, isOfTheRun } from '../harness/results.ts'
 import { oneLine, plural } from '../report/text.ts'
+import { isMisread } from './exit-code.ts'
 import type { MachineResult, VmReport } from './machine.ts'
 
 /** As git bisect run reads them: 125 skips the commit. */
@@ -103,6 +104,8 @@ const ofMachine = (machine: MachineResult, rule: string | null): MachineVerdict 
   const cases = bundle === null ? nothing : ofBundle(bundle, rule)
   if (cases.told === 'bad') return cases
   if (status === 'stuck') return { told: 'bad', why: `stuck: ${reason}` }
+  if (rule === null && isMisread(machine))
+    return { told: 'bad', why: 'a frame of another machine is not treated as its generation does' }
   const line = blamed(machine)
   if (line !== undefined) return { told: 'bad', why: `${status} in ${line}` }
   return status === 'ran' ? cases : { told: 'untold', why: `${status}${reason === '' ? '' : `: ${reason}`}` }

@@ -59,8 +59,9 @@ const stateIn = (line: string): string | null => {
 const leastRoom = 1 << 20
 
 const diskIsFull = async (folder: string): Promise<boolean> => {
-  const { bavail, bsize } = await statfs(folder)
-  return bavail * bsize < leastRoom
+  const { blocks, bavail, bsize } = await statfs(folder)
+  // A tmpfs without a limit says 0 of everything.
+  return blocks > 0 && bavail * bsize < leastRoom
 }
 
 /** What a machine says is lost where it cannot be written: only one that says all is believed. */

@@ -1,8 +1,10 @@
 /** What a kernel's console says of how it ended. Pure. */
 import { stripVTControlCharacters } from 'node:util'
 
-/** Lines that a report shows. */
-const mostLines = 32
+/** Lines from where it began to end: traces are long. */
+const mostLines = 400
+/** Lines where nothing tells where that was. */
+const lastLines = 32
 const longestLine = 240
 
 // Carriage returns, and what firmware sends before the kernel runs.
@@ -37,6 +39,8 @@ export interface LastWords {
   readonly lacks: string | null
 }
 
+// drivers/tty/sysrq.c: PID 1 asks for the stacks of what does not end
+const sysrqLine = /^sysrq: /
 // kernel/panic.c
 const panicLine = /^Kernel panic - not syncing/
 // arch/x86/kernel/dumpstack.c __die_header, arch/x86/mm/fault.c show_fault_oops, traps.c
@@ -77,11 +81,11 @@ const longestText = 1 << 20
 export const withoutMiddle = (text: string): string =>
   text.length <= 2 * longestText ? text : `${text.slice(0, longestText)}\n…\n${text.slice(-longestText)}`
 
-/** What tells most of how it ended: from where the kernel began to complain of its end, otherwise the last lines. */
+/** What tells most of how it ended: from where the kernel began to tell of its end, otherwise the last lines. */
 export const tellingLines = (lines: readonly string[]): readonly string[] => {
   const start = lines.findIndex(line => {
     const text = withoutTime(line)
-    return oopsLine.test(text) || panicLine.test(text)
+    return oopsLine.test(text) || panicLine.test(text) || sysrqLine.test(text)
   })
-  return (start === -1 ? lines.slice(-mostLines) : lines.slice(start, start + mostLines)).map(cut)
+  return (start === -1 ? lines.slice(-lastLines) : lines.slice(start, start + mostLines)).map(cut)
 }

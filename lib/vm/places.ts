@@ -21,7 +21,7 @@ export const nowhere: Place = { slot: { path: '', put: async () => undefined }, 
 
 const prefix = 'sigframe-vm-'
 /** Milliseconds that a folder is left alone: its owner may be out of sight, in another PID namespace. */
-const youngMs = 3600 * 1000
+const youngMs = 6 * 3600 * 1000
 
 const isAlive = (pid: number): boolean => {
   try {

@@ -29,6 +29,7 @@ interface Drawn {
   readonly compacts: boolean
   readonly avxLoadsMxcsr: boolean
   readonly keepsPointers: boolean
+  readonly keepsZmmHi256: boolean
 }
 
 const anyDrawn: fc.Arbitrary<Drawn> = fc
@@ -38,6 +39,7 @@ const anyDrawn: fc.Arbitrary<Drawn> = fc
     compacts: fc.boolean(),
     avxLoadsMxcsr: fc.boolean(),
     keepsPointers: fc.boolean(),
+    keepsZmmHi256: fc.boolean(),
   })
   .map(({ layout, seed, ...task }) => {
     const { abi, edit, load }: DrawnFrame = grammars.get(layout)!(createRandom(seed))
@@ -356,7 +358,7 @@ test('how much is faulted in counts where what lies behind cannot be had', () =>
     { op: 'pages', at: 8192, length: 1, state: 'unreadable' },
   ]
   const frame = frameOf({ abi: 'x86_64', layout, edit, load: randomImage(layout, { seed: 1 }) })
-  const task = { layout, compacts: true, avxLoadsMxcsr: true, keepsPointers: true }
+  const task = { layout, compacts: true, avxLoadsMxcsr: true, keepsPointers: true, keepsZmmHi256: true }
   const ends = generations.map(({ policy }) => {
     const { end } = predict(frame, task, policy)
     return [policy.faultsIn, end]
@@ -372,7 +374,7 @@ test.each(abis)('%s: a frame that nobody changed is restored, whoever gets it', 
       const load = randomImage(layout, { seed: 3 })
       const one = predict(
         frameOf({ abi, layout, edit: [], load }),
-        { layout, compacts: true, avxLoadsMxcsr: true, keepsPointers: true },
+        { layout, compacts: true, avxLoadsMxcsr: true, keepsPointers: true, keepsZmmHi256: true },
         policy,
       )
       expect([id, one.end]).toEqual([id, 'restored'])

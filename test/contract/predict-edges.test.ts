@@ -1,5 +1,6 @@
 /** Frames at the edges of the model: where the pointer leads in the end, kernels and CPUs that few have. */
 import { describe, expect, test } from 'vitest'
+import { shrinkTo } from '../../lib/contract/frames.ts'
 import { generationOf } from '../../lib/contract/generations.ts'
 import type { HardwareAnswer } from '../../lib/contract/predict/hardware.ts'
 import { dispensable, isMade, leavingOut, predict } from '../../lib/contract/predict/predict.ts'
@@ -12,6 +13,7 @@ import { builtFrame } from '../../lib/frame/sent.ts'
 import { createGrammar } from '../../lib/fuzz/grammar.ts'
 import { taskOf } from '../../lib/harness/task.ts'
 import { limitsOfLayout } from '../../lib/probe/geometry.ts'
+import { type ComponentName, maskOf } from '../../lib/xstate/components.ts'
 import { createRandom, randomImage } from '../../lib/xstate/random.ts'
 import { known } from '../xstate/arbitrary.ts'
 import { simulatedProbe } from './simulated-probe.ts'
@@ -24,6 +26,7 @@ const taskFor = (compacts: boolean, of = layout): Task => ({
   compacts,
   avxLoadsMxcsr: true,
   keepsPointers: true,
+  keepsZmmHi256: true,
 })
 
 const predicted = (
@@ -112,7 +115,28 @@ describe('MXCSR where the kernel’s buffers are compacted, and where not', () =
     ['XSAVEOPT alone', 1, false],
   ])('a CPU with %s', (_, xsaveFeatures, compacts) => {
     const { probe } = simulatedProbe({ layout, xsaves: true, generation: 'classic' })
-    expect(taskOf({ ...probe, cpu: { ...probe.cpu, xsaveFeatures } } as never).compacts).toBe(compacts)
+    const cpu = { ...probe.cpu, xsaveFeatures }
+    expect(taskOf({ ...probe, cpu } as never, null).compacts).toBe(compacts)
+  })
+})
+
+describe('AVX-512 without AVX', () => {
+  const loaded = (names: readonly ComponentName[], abi: Abi, keepsZmmHi256: boolean) => {
+    const end = predicted(shrinkTo(layout, names), abi, { ...taskFor(false), keepsZmmHi256 })
+    return 'registers' in end ? end.registers.loaded : end.end
+  }
+
+  test.each<[readonly ComponentName[], Abi, bigint]>([
+    [['zmm_hi256'], 'x86_64', 0x3n],
+    [['opmask', 'zmm_hi256', 'hi16_zmm'], 'x32', 0xa3n],
+    [['avx', 'zmm_hi256'], 'x86_64', 0x47n],
+    [['opmask'], 'x86_64', 0x23n],
+    // Loaded at once, with AVX at init.
+    [['zmm_hi256'], 'ia32-rt', 0x43n],
+    [['zmm_hi256'], 'ia32', 0x43n],
+  ])('%s of %s, where ZMM_Hi256 goes to init with AVX', (names, abi, left) => {
+    expect(loaded(names, abi, false)).toBe(left)
+    expect(loaded(names, abi, true)).toBe(maskOf(names) | 3n)
   })
 })
 

@@ -35,7 +35,13 @@ const predictedBy = (
   request: ProbeRequest,
 ): Ended | string => {
   const { layout } = machine
-  const task: Task = { layout, compacts: machine.xsaves, avxLoadsMxcsr: true, keepsPointers: true }
+  const task: Task = {
+    layout,
+    compacts: machine.xsaves,
+    avxLoadsMxcsr: true,
+    keepsPointers: true,
+    keepsZmmHi256: machine.losesZmmHi256 !== true,
+  }
   const policy = generations.find(({ id }) => id === machine.generation)!.policy
   const limits = limitsOf(layout)
   const { primitives } = compileEdit(request.edit as EditOp[], layout, limits, 'edit', request.abi)

@@ -7,6 +7,7 @@ import {
   isTrial,
   type Selftest,
   type SelftestCase,
+  traitsByTheManual,
 } from '../../lib/harness/selftest.ts'
 import { loadSelftests } from '../../lib/harness/selftests.ts'
 import { knownLayouts } from '../../lib/xstate/known-layouts.ts'
@@ -25,12 +26,19 @@ const emptyXsaves = [
   { layout: createLayout(knownLayouts['sse-only']), xsaves: true },
 ] as const
 
+/** An emulator with AVX-512, whose kernel does without XSAVES. */
+const forgetful = [
+  'skylake-sp that loses ZMM_Hi256 with AVX',
+  { layout: createLayout(knownLayouts['skylake-sp']), xsaves: false, losesZmmHi256: true },
+] as const
+
 export const knownMachines: readonly (readonly [name: string, machine: Omit<Machine, 'generation'>])[] = [
   ...Object.entries(knownLayouts)
     .map(([name, source]) => [name, createLayout(source)] as const)
     .filter(([, layout]) => layout.xsave)
     .map(([name, layout]) => [name, { layout, xsaves: !withoutXsaves.includes(name) }] as const),
   emptyXsaves,
+  forgetful,
 ]
 
 export const machineNamed = (name: string): Omit<Machine, 'generation'> => {
@@ -48,13 +56,16 @@ export const plannedOn = (layout: Layout, selftest: Selftest): PlannedCase[] =>
     expected: layout,
     limits: limitsOf(layout),
     cpu: cpuOf(layout, xsavesOf(layout)),
+    traits: { ...traitsByTheManual, keepsZmmHi256: machineOf(layout)?.losesZmmHi256 !== true },
     permissions: [],
     long: true,
     lack: () => null,
   }).filter(isPlanned)
 
-const xsavesOf = (layout: Layout): boolean =>
-  knownMachines.find(([, machine]) => machine.layout === layout)?.[1].xsaves ?? true
+const machineOf = (layout: Layout): Omit<Machine, 'generation'> | undefined =>
+  knownMachines.find(([, machine]) => machine.layout === layout)?.[1]
+
+const xsavesOf = (layout: Layout): boolean => machineOf(layout)?.xsaves ?? true
 
 /** A frame that needs no other thread, no time, no luck and no stack of its own. */
 export const isSimulated = (test: SelftestCase): test is FrameCase =>

@@ -26,6 +26,8 @@ export interface Machine {
    * Intel’s CPUs do.
    */
   readonly touchesAll?: boolean | undefined
+  /** Whether XRSTOR clears ZMM_Hi256, too, where it puts AVX to init: an emulator does. */
+  readonly losesZmmHi256?: boolean | undefined
   readonly slip?: Slip | undefined
 }
 
@@ -143,10 +145,20 @@ export const raisesGp = (machine: Machine, memory: Memory, area: number, believe
   return loads !== 0n && refused
 }
 
-export const putToInit = (image: XsaveImage, { name, mask, ranges }: PlacedComponent): void => {
+const putToInit = (image: XsaveImage, { name, mask, ranges }: PlacedComponent): void => {
   for (const { offset, size } of ranges) image.bytes.fill(0, offset, offset + size)
   if (name === 'x87') image.fcw = initFcw
   image.xstateBv &= ~mask
+}
+
+/** What XRSTOR does with a component that its area has at init. */
+export const initialise = (
+  { layout, losesZmmHi256 }: Machine,
+  image: XsaveImage,
+  placed: PlacedComponent,
+): void => {
+  putToInit(image, placed)
+  if (losesZmmHi256 === true && placed.name === 'avx') putToInit(image, layout.component('zmm_hi256'))
 }
 
 const fcwWritable = 0x1f3f
@@ -200,7 +212,7 @@ export const loaded64 = (
   for (const one of layout.components) {
     if (!isSet(believed.mask, one)) continue
     if (isSet(loaded, one)) putFrom(after, bytes, one)
-    else putToInit(after, one)
+    else initialise(machine, after, one)
   }
   const asCompacted = !believed.fxOnly && (header.xcompBv & compacted) !== 0n
   if (asCompacted ? (believed.mask & 2n) !== 0n : (believed.mask & sseOrAvx) !== 0n)

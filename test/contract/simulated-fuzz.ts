@@ -7,7 +7,7 @@ import { createGrammar, type DrawnFrame } from '../../lib/fuzz/grammar.ts'
 import { createSubject, type Subject } from '../../lib/fuzz/subject.ts'
 import { createRandom, type RandomGenerator } from '../../lib/xstate/random.ts'
 import type { Machine } from './simulated-kernel.ts'
-import { simulatedProbe } from './simulated-probe.ts'
+import { simulatedProbe, simulatedTask } from './simulated-probe.ts'
 
 /** Of frames that live need a process of their own there are enough for every state of pages. */
 const isolatedShare = 0.12
@@ -16,7 +16,7 @@ const batchFrames = 64
 /** A machine's session, judged as its own generation. */
 export const simulatedSubject = (machine: Machine): Subject => {
   const { probe } = simulatedProbe(machine)
-  const subject = createSubject(probe, generationOf(machine.generation), abis)
+  const subject = createSubject(probe, generationOf(machine.generation), abis, simulatedTask(probe))
   const { loads, poisons } = subject
   const { layout, limits } = probe
   const sizes = { loads: loads.length, poisons: poisons.length }

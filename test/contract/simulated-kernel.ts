@@ -17,6 +17,7 @@ import {
   areaBytes,
   type Believed,
   headerOf,
+  initialise,
   inUse,
   isSet,
   isZero,
@@ -25,7 +26,6 @@ import {
   type Machine,
   mxcsrRefused,
   putFrom,
-  putToInit,
   type Range,
   raisesGp,
   touchedBy,
@@ -392,7 +392,7 @@ const after64 = (
   const { layout, xsaves, slip } = machine
   const after = loaded64(machine, bytes, registers, believed)
   const left = layout.features & ~believed.mask & ~keptBy(machine, believed)
-  for (const one of layout.components) if (isSet(left, one)) putToInit(after, one)
+  for (const one of layout.components) if (isSet(left, one)) initialise(machine, after, one)
   if ((left & (xsaves ? 2n : avxOrSse)) !== 0n && slip !== 'MXCSR is kept where SSE is left out')
     after.mxcsr = initMxcsr
   return after

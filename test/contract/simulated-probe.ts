@@ -4,6 +4,7 @@
  */
 import type { GenerationId } from '../../lib/contract/generations.ts'
 import type { HardwareAnswer } from '../../lib/contract/predict/hardware.ts'
+import type { Task } from '../../lib/contract/predict/task.ts'
 import { type Abi, frameShape, isIa32 } from '../../lib/frame/abi.ts'
 import { applyPrimitives } from '../../lib/frame/apply.ts'
 import { buildFpstate } from '../../lib/frame/build.ts'
@@ -12,6 +13,7 @@ import type { EditLimits, EditOp, Primitive } from '../../lib/frame/edit.ts'
 import { magic2Size } from '../../lib/frame/format.ts'
 import { type FrameParts, FrameRecord, restorable } from '../../lib/frame/reader.ts'
 import type { FuzzedProbe } from '../../lib/fuzz/subject.ts'
+import { taskOf } from '../../lib/harness/task.ts'
 import { geometryOf } from '../../lib/probe/geometry.ts'
 import {
   PlacedImage,
@@ -312,6 +314,9 @@ export interface SimulatedProbe {
   readonly probe: Probe
   readonly alike: () => ReadonlySet<GenerationId>
 }
+
+/** Its task: what this host's kernel uses is not its matter. */
+export const simulatedTask = (probe: FuzzedProbe): Task => taskOf(probe, null)
 
 const poisons = 8
 const poisonSeeds = 2 ** 30 + 301

@@ -19,13 +19,14 @@ import type { Seen } from '../../lib/probe/result.ts'
 import { machineNamed } from '../contract/simulated-cases.ts'
 import { fuzzed, isFinding, simulatedSubject } from '../contract/simulated-fuzz.ts'
 import type { Machine } from '../contract/simulated-kernel.ts'
-import { simulatedProbe } from '../contract/simulated-probe.ts'
+import { simulatedProbe, simulatedTask } from '../contract/simulated-probe.ts'
 
 /** A machine's session, judged as another generation; more of its frames have a process of their own than of live ones. */
 const judged = (machine: Machine, judgedAs: GenerationId): Subject => {
   const some = ['x86_64', 'ia32-rt', 'ia32'] as const
-  const subject = createSubject(simulatedProbe(machine).probe, generationOf(judgedAs), some)
-  const { loads, poisons, probe } = subject
+  const { probe } = simulatedProbe(machine)
+  const subject = createSubject(probe, generationOf(judgedAs), some, simulatedTask(probe))
+  const { loads, poisons } = subject
   const { layout, limits } = probe
   const sizes = { loads: loads.length, poisons: poisons.length }
   return { ...subject, draw: createGrammar({ layout, limits, abis: some, isolatedShare: 0.12, ...sizes }) }
@@ -86,7 +87,7 @@ describe.each(machines)('on %s', (_, host) => {
 const host = machineNamed('skylake-sp')
 const subjectOf = (generation: GenerationId, judgedAs: GenerationId): Subject => {
   const { probe } = simulatedProbe({ ...host, generation })
-  return createSubject(probe, generationOf(judgedAs), ['x86_64'])
+  return createSubject(probe, generationOf(judgedAs), ['x86_64'], simulatedTask(probe))
 }
 
 /** Too small for what it has. */

@@ -10,14 +10,15 @@ import type { FoundIn, FuzzedSession, FuzzResult } from '../../lib/fuzz/fuzz.ts'
 import { fuzzExitCode, fuzzJson, fuzzText } from '../../lib/fuzz/report.ts'
 import { createSubject } from '../../lib/fuzz/subject.ts'
 import { widthOf } from '../../lib/report/text.ts'
-import { simulatedProbe } from '../contract/simulated-probe.ts'
+import { simulatedProbe, simulatedTask } from '../contract/simulated-probe.ts'
 import { known } from '../xstate/arbitrary.ts'
 
 const layout = known('skylake-sp')
 const classic = generationOf('classic')
 const portable = generationOf('portable')
 const { probe } = simulatedProbe({ layout, xsaves: true, generation: 'classic' })
-const session: FuzzedSession = { permissions: [], subject: createSubject(probe, portable, abis) }
+const subject = createSubject(probe, portable, abis, simulatedTask(probe))
+const session: FuzzedSession = { permissions: [], subject }
 const permitted: FuzzedSession = { ...session, permissions: ['xtiledata'] }
 
 const counted = (() => {

@@ -12,7 +12,7 @@ import { randomImage } from '../../lib/xstate/random.ts'
 import { known } from '../xstate/arbitrary.ts'
 
 const layout = known('zen4')
-const task: Task = { layout, compacts: true, avxLoadsMxcsr: true, keepsPointers: true }
+const task: Task = { layout, compacts: true, avxLoadsMxcsr: true, keepsPointers: true, keepsZmmHi256: true }
 const load = randomImage(layout, { seed: 1 })
 
 const saved = (edit: readonly EditOp[], change: Partial<SavedProbe> = {}): SavedProbe => ({
@@ -211,6 +211,7 @@ test('a host without XSAVE: nobody looks at the sw bytes', () => {
     compacts: false,
     avxLoadsMxcsr: false,
     keepsPointers: false,
+    keepsZmmHi256: true,
   })
   expect(outcome(found)).toEqual(['fx-only', null])
   expect(originsOf(found)).toEqual({ x87: 'frame', sse: 'frame' })

@@ -11,13 +11,15 @@ import {
   planWithoutXsave,
   type SkippedCase,
 } from '../../lib/harness/plan.ts'
-import { type FrameCase, type SelftestCase, selftest } from '../../lib/harness/selftest.ts'
+import { type FrameCase, type SelftestCase, selftest, traitsByTheManual } from '../../lib/harness/selftest.ts'
 import { loadSelftests, selftestNames } from '../../lib/harness/selftests.ts'
+import { planAll, type Sessions } from '../../lib/harness/sessions.ts'
 import { componentSets, permittedSets } from '../../lib/harness/variants.ts'
 import type { HostCpu } from '../../lib/xstate/host.ts'
 import { knownLayouts } from '../../lib/xstate/known-layouts.ts'
 import { createLayout, type Layout } from '../../lib/xstate/layout.ts'
-import { cpuOf, limitsOf } from '../contract/simulated-probe.ts'
+import { machineNamed } from '../contract/simulated-cases.ts'
+import { cpuOf, limitsOf, simulatedProbe } from '../contract/simulated-probe.ts'
 
 const selftests = await loadSelftests()
 
@@ -27,6 +29,7 @@ const sessionOf = (layout: Layout, changes: Partial<PlanSession> = {}): PlanSess
   expected: layout,
   limits: limitsOf(layout),
   cpu: cpuOf(layout),
+  traits: traitsByTheManual,
   permissions: [],
   long: true,
   lack: () => null,
@@ -265,6 +268,48 @@ describe('what is planned', () => {
     expect(reasonsOf({ long: true })).toEqual([...abis])
     expect(reasonsOf({}, { long: false })).toEqual([...abis])
     expect(reasonsOf({ long: true, needs: () => 'never' }, { long: false })[0]).toBe('x86_64: never')
+  })
+
+  test('a CPU that loses ZMM_Hi256 with AVX skips what restores it without, and nothing else', () => {
+    const iceLake = createLayout(knownLayouts['ice-lake-sp'])
+    const on = (keepsZmmHi256: boolean) =>
+      selftests.flatMap(one =>
+        planCases(one, sessionOf(iceLake, { traits: { ...traitsByTheManual, keepsZmmHi256 } })),
+      )
+    const kept = on(true)
+    const lost = on(false).flatMap((one, i) => (isSkipped(one) && !isSkipped(kept[i]!) ? [one] : []))
+    const sets = componentSets(iceLake.extended.map(({ name }) => name))
+    const named = [
+      'fake_sigreturn/shrunk',
+      'sigframe_fpu_portability/shrunk',
+      'sigframe_fpu_portability/valid_shrunk',
+      'xfeatures_mask/subset',
+    ]
+    expect(new Set(lost.map(({ reason }) => reason))).toEqual(
+      new Set(['this CPU loses zmm_hi256 when AVX is put to init']),
+    )
+    expect(lost.map(({ id }) => id).sort()).toEqual(
+      named
+        .flatMap(name => ['x86_64', 'x32'].map(abi => `${name}/${abi}`))
+        .flatMap(name =>
+          sets
+            .filter(set => set.includes('zmm_hi256') && !set.includes('avx'))
+            .map(set => `${name}/${set.join('+')}`),
+        )
+        .sort(),
+    )
+  })
+
+  test('whether it does is asked of the CPU of the session', () => {
+    const reasonsOn = (machine: string): Set<string> => {
+      const { probe } = simulatedProbe({ ...machineNamed(machine), generation: 'classic' })
+      const sessions = { get: () => probe } as unknown as Sessions
+      const { cases } = planAll(selftests, sessions, cpuOf(createLayout(knownLayouts['sse-only'])), false)
+      return new Set(cases.flatMap(one => (isSkipped(one) ? [one.reason] : [])))
+    }
+    const reason = 'this CPU loses zmm_hi256 when AVX is put to init'
+    expect(reasonsOn('skylake-sp that loses ZMM_Hi256 with AVX')).toContain(reason)
+    expect(reasonsOn('skylake-sp')).not.toContain(reason)
   })
 
   test('a skip keeps what it would have been', () => {

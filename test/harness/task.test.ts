@@ -1,7 +1,8 @@
 /** What the model is told of a session's task, and how the CPU answers it, here and as others would. */
+import { readFileSync } from 'node:fs'
 import { beforeEach, describe, expect, it, type TestContext } from 'vitest'
 import type { HardwareAsk } from '../../lib/contract/predict/hardware.ts'
-import { askHardware, type Hardware, type Question, taskOf } from '../../lib/harness/task.ts'
+import { askHardware, type Hardware, keepsZmmHi256, type Question, taskOf } from '../../lib/harness/task.ts'
 import type { Probe } from '../../lib/probe/session.ts'
 import type { XrstorAnswer, XrstorAsk } from '../../lib/probe/xrstor.ts'
 import { diffComponents } from '../../lib/xstate/compare.ts'
@@ -126,14 +127,23 @@ describe('the task', () => {
   }
 
   it.each<[string, ReturnType<typeof probeOf>, boolean, boolean]>([
-    ['a CPU as the manual has it', probeOf('skylake-sp', 15, initMxcsr), true, true],
+    ['a CPU that loads MXCSR for AVX', probeOf('skylake-sp', 15, initMxcsr), true, true],
     ['one that leaves MXCSR to SSE', probeOf('skylake-sp', 15, 0x1fbf), true, false],
     ['one without XSAVES, but with XSAVEC', probeOf('skylake-sp', 7, initMxcsr), true, true],
     ['one without either', probeOf('skylake-sp', 5, initMxcsr), false, true],
     ['one without AVX', probeOf('sse-only', 0, initMxcsr), false, false],
     ['one without XSAVE', probeOf('nehalem', 0, initMxcsr), false, false],
   ])('%s', (_, probe, compacts, avxLoadsMxcsr) => {
-    expect(taskOf(probe)).toEqual({ layout: probe.layout, compacts, avxLoadsMxcsr, keepsPointers: false })
+    const { layout } = probe
+    // The one answer that they have to everything holds another ZMM_Hi256.
+    const keepsZmmHi256 = !layout.has('zmm_hi256')
+    expect(taskOf(probe, null)).toEqual({
+      layout,
+      compacts,
+      avxLoadsMxcsr,
+      keepsPointers: false,
+      keepsZmmHi256,
+    })
   })
 
   it('of a CPU that loads all as it is', () => {
@@ -143,7 +153,12 @@ describe('the task', () => {
       cpu: { xsaveFeatures: 8 } as Probe['cpu'],
       xrstor: asks => asks.map(({ bytes }) => ({ kind: 'loaded', after: bytes.slice() })),
     }
-    expect(taskOf(probe)).toEqual({ layout, compacts: true, avxLoadsMxcsr: true, keepsPointers: true })
+    expect(taskOf(probe, null)).toMatchObject({
+      layout,
+      compacts: true,
+      avxLoadsMxcsr: true,
+      keepsPointers: true,
+    })
     for (const spoilt of [2 + 4, 8, 16]) {
       const other: typeof probe = {
         ...probe,
@@ -154,7 +169,7 @@ describe('the task', () => {
             return { kind: 'loaded', after }
           }),
       }
-      expect(taskOf(other)).toMatchObject({ avxLoadsMxcsr: true, keepsPointers: false })
+      expect(taskOf(other, null)).toMatchObject({ avxLoadsMxcsr: true, keepsPointers: false })
     }
   })
 
@@ -170,7 +185,7 @@ describe('the task', () => {
           return { kind: 'loaded', after: after.bytes }
         }),
     }
-    expect(taskOf(probe).avxLoadsMxcsr).toBe(false)
+    expect(taskOf(probe, null).avxLoadsMxcsr).toBe(false)
   })
 
   it('of a CPU that does not load its own init image is not told', () => {
@@ -180,7 +195,123 @@ describe('the task', () => {
       cpu: { xsaveFeatures: 0 } as Probe['cpu'],
       xrstor: asks => asks.map(() => ({ kind: 'lost' })),
     }
-    expect(() => taskOf(probe)).toThrow(new Error('this CPU does not load its own init image'))
+    expect(() => taskOf(probe, null)).toThrow(new Error('this CPU does not load its own init image'))
+  })
+})
+
+describe('whether the kernel compacts its buffers', () => {
+  const flags = (some: string): string => `processor\t: 0\nflags\t\t: fpu ${some}\nbugs\t\t: xsaves xsavec\n`
+  const compacts = (xsaveFeatures: number, cpuinfo?: string | null): boolean => {
+    const layout = known('sse-only')
+    const probe = { layout, cpu: { xsaveFeatures }, xrstor: () => [{ kind: 'lost' }] }
+    return taskOf(probe as unknown as Parameters<typeof taskOf>[0], cpuinfo).compacts
+  }
+  /** Of this kernel; empty where nobody tells. */
+  const ownFlags = (): Set<string> => {
+    try {
+      const [flags = ''] = /^flags\s*:.*$/m.exec(readFileSync('/proc/cpuinfo', 'utf8')) ?? []
+      return new Set(flags.split(/\s+/).filter(flag => flag !== ''))
+    } catch {
+      return new Set()
+    }
+  }
+
+  it.each<[string, number, string | null, boolean]>([
+    ['both are used', 15, flags('xsaveopt xsavec xgetbv1 xsaves avx_vnni'), true],
+    ['XSAVES alone is, the last of the flags', 15, flags('xsaveopt xgetbv1 xsaves'), true],
+    ['XSAVEC alone is, by noxsaves', 15, flags('xsaveopt xsavec xgetbv1'), true],
+    ['neither is, though the CPU has both', 15, flags('xsave xsaveopt xgetbv1'), false],
+    ['no flag is one of them as a whole', 15, flags('xsavecs nxsaves xsaves_'), false],
+    ['both are used, though CPUID shows neither', 0, flags('xsavec xsaves'), true],
+    ['nobody says, and the CPU has both', 15, null, true],
+    ['nobody says, and the CPU has neither', 5, null, false],
+    ['no flags are told, and the CPU has both', 15, 'processor\t: 0\n', true],
+    ['no flags are told, and the CPU has neither', 5, '', false],
+  ])('%s', (_, xsaveFeatures, cpuinfo, wanted) => {
+    expect(compacts(xsaveFeatures, cpuinfo)).toBe(wanted)
+  })
+
+  it('is what this kernel’s own flags say, whatever CPUID does', ctx => {
+    const flags = ownFlags()
+    if (flags.size === 0) ctx.skip('/proc/cpuinfo has no flags')
+    const wanted = flags.has('xsaves') || flags.has('xsavec')
+    expect([compacts(0), compacts(15)]).toEqual([wanted, wanted])
+  })
+})
+
+describe('whether ZMM_Hi256 is kept where AVX is put to init', () => {
+  const layout = known('ice-lake-sp')
+  /** A CPU that does so with what its registers hold. */
+  const cpuDoing = (change: (after: XsaveImage) => void) => {
+    const asked: XrstorAsk[] = []
+    const xrstor = (asks: readonly XrstorAsk[]): XrstorAnswer[] => {
+      asked.push(...asks)
+      return asks.map(({ before }) => {
+        const after = (before as XsaveImage).clone()
+        change(after)
+        return { kind: 'loaded', after: after.bytes }
+      })
+    }
+    return { layout, xrstor, asked }
+  }
+  const { offset, end, mask } = layout.component('zmm_hi256')
+
+  it.each<[string, (after: XsaveImage) => void, boolean]>([
+    ['it is', () => {}, true],
+    [
+      'the half that lies with AVX-512 is lost: zeros',
+      ({ bytes }) => {
+        bytes.fill(0, offset, end)
+      },
+      false,
+    ],
+    [
+      'it is at init by XSTATE_BV',
+      after => {
+        after.xstateBv &= ~mask
+      },
+      false,
+    ],
+    [
+      'a byte of the last register is another',
+      ({ bytes }) => {
+        bytes[end - 1] = (bytes[end - 1] as number) ^ 1
+      },
+      false,
+    ],
+    [
+      'what lies beside it is another',
+      ({ bytes }) => {
+        bytes.fill(1, layout.offset('avx'), layout.end('avx'))
+        bytes.fill(1, end, layout.end('hi16_zmm'))
+      },
+      true,
+    ],
+  ])('%s', (_, change, kept) => {
+    expect(keepsZmmHi256(cpuDoing(change))).toBe(kept)
+  })
+
+  it('is asked once, with ZMM_Hi256 in use, AVX alone in the mask, and at init', () => {
+    const cpu = cpuDoing(() => {})
+    keepsZmmHi256(cpu)
+    expect(cpu.asked).toHaveLength(1)
+    const [{ mask: asked, bytes, before, instruction }] = cpu.asked as [XrstorAsk]
+    expect([instruction, asked]).toEqual(['xrstor', 4n])
+    expect(new XsaveImage(bytes, layout).xstateBv & 4n).toBe(0n)
+    expect((before as XsaveImage).bytes.subarray(offset, end).some(byte => byte !== 0)).toBe(true)
+    expect((before as XsaveImage).xstateBv & mask).toBe(mask)
+  })
+
+  it('is not asked of a task without it', () => {
+    const xrstor = () => {
+      throw new Error('asked')
+    }
+    for (const name of ['nehalem', 'haswell', 'alder-lake'] as const)
+      expect(keepsZmmHi256({ layout: known(name), xrstor })).toBe(true)
+  })
+
+  it('is so where there is no answer', () => {
+    expect(keepsZmmHi256({ layout, xrstor: asks => asks.map(() => ({ kind: 'lost' })) })).toBe(true)
   })
 })
 
@@ -197,7 +328,6 @@ describe('a live session', () => {
     const probe = session({}, ctx)
     const task = taskOf(probe)
     expect(task.layout).toBe(probe.layout)
-    expect(task.compacts).toBe((probe.cpu.xsaveFeatures & 10) !== 0)
     expect(taskOf(probe)).toEqual(task)
     if (!probe.layout.has('avx')) expect(task.avxLoadsMxcsr).toBe(false)
   })
@@ -213,6 +343,12 @@ describe('a live session', () => {
     if (!probe.layout.has('avx')) ctx.skip('this task has no AVX')
     if (probe.cpu.hypervisor === 'TCGTCGTCGTCG') ctx.skip('this emulated CPU need not')
     expect(taskOf(probe).avxLoadsMxcsr).toBe(true)
+  })
+
+  it('has a CPU that keeps ZMM_Hi256 without AVX', ctx => {
+    const probe = xsaveSession(ctx)
+    if (!probe.layout.has('zmm_hi256')) ctx.skip('this task has no AVX-512')
+    expect(taskOf(probe).keepsZmmHi256).toBe(true)
   })
 
   it('answers: what it loads, what it refuses, and what is behind the end', ctx => {

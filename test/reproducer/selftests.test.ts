@@ -6,6 +6,7 @@ import { executeCase } from '../../lib/harness/execute.ts'
 import { type PlannedCase, planCases } from '../../lib/harness/plan.ts'
 import type { Selftest } from '../../lib/harness/selftest.ts'
 import { loadSelftests } from '../../lib/harness/selftests.ts'
+import { traitsOf } from '../../lib/harness/task.ts'
 import { type Probe, permissible } from '../../lib/probe/session.ts'
 import { reproducibleCase } from '../../lib/reproducer/case.ts'
 import { isSkipped } from '../../lib/reproducer/model.ts'
@@ -20,6 +21,7 @@ const plannedIn = (probe: Probe, selftest: Selftest, permissions: readonly Compo
     expected: probe.expected,
     limits: probe.limits,
     cpu: probe.cpu,
+    traits: traitsOf(probe),
     permissions,
     long: false,
     lack: abi => probe.lack(abi),

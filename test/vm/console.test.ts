@@ -34,11 +34,12 @@ describe("a console's lines", () => {
     '[    3.0] Oops: 0000 [#1] PREEMPT SMP',
     '[    3.0] Kernel panic - not syncing: x',
     '[    3.0][   T77] BUG: kernel NULL pointer dereference, address: 0',
+    '[    3.0] sysrq: Show Blocked State',
   ])('what tells of the end: from %s on', line => {
     const before = Array.from({ length: 50 }, (_, i) => `[    1.0] before ${i}`)
-    const after = Array.from({ length: 50 }, (_, i) => `[    3.1] after ${i}`)
+    const after = Array.from({ length: 500 }, (_, i) => `[    3.1] after ${i}`)
     const told = tellingLines([...before, line, ...after])
-    expect(told).toEqual([line, ...after.slice(0, 31)])
+    expect(told).toEqual([line, ...after.slice(0, 399)])
   })
 })
 

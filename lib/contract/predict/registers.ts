@@ -3,6 +3,7 @@ import { isIa32 } from '../../frame/abi.ts'
 import { fieldOffset, initMxcsr } from '../../xstate/image.ts'
 import { legacyFeatures } from '../../xstate/layout.ts'
 import { foldedX87, named32 } from './fold.ts'
+import type { Task } from './task.ts'
 import type { Walk } from './walk.ts'
 
 export interface Registers {
@@ -22,6 +23,7 @@ export interface Registers {
 
 const sse = 2n
 const avx = 4n
+const zmmHi256 = 64n
 const mxcsrFeatures = 7n
 const nothing = new Uint8Array(0)
 
@@ -47,6 +49,10 @@ const headOf = (image: Uint8Array) => {
   }
 }
 
+/** What of the loaded components is lost where these are put to init. */
+const lostWith = (left: bigint, { keepsZmmHi256 }: Task): bigint =>
+  keepsZmmHi256 || (left & avx) === 0n ? 0n : zmmHi256
+
 /**
  * XRSTOR with the frame's mask, then the rest from the init image. Compacted, that one loads MXCSR with SSE;
  * in the standard format with AVX too (SDM volume 1, 13.8.1 and 13.8.2).
@@ -59,7 +65,7 @@ const registers64 = (walk: Walk): Registers => {
   const left = task.layout.features & ~mask
   const initsMxcsr = (left & sse) !== 0n || (!task.compacts && task.avxLoadsMxcsr && (left & avx) !== 0n)
   return {
-    loaded: mask & (head?.xstateBv ?? (fxOnly ? legacyFeatures : walk.xstateBv)),
+    loaded: mask & (head?.xstateBv ?? (fxOnly ? legacyFeatures : walk.xstateBv)) & ~lostWith(left, task),
     area,
     x87: area,
     mxcsr: initsMxcsr ? initMxcsr : (head?.mxcsr ?? walk.mxcsr),

@@ -13,4 +13,6 @@ export interface Task {
   readonly avxLoadsMxcsr: boolean
   /** Whether XRSTOR loads FOP, FIP and FDP where an exception is pending: emulators may keep their own. */
   readonly keepsPointers: boolean
+  /** Whether ZMM_Hi256, a component of its own, stays where AVX alone is put to init: emulators may clear it, too. */
+  readonly keepsZmmHi256: boolean
 }
