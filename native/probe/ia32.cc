@@ -67,7 +67,9 @@ void restoreThreadPointer() {
   unsigned selector;
   asm volatile("movl %%fs, %0" : "=r"(selector));
   // A 64-bit thread's selector is null; kernels that put RPL 3 into it have cleared its base too.
-  if (selector != 0) archPrctl(kArchSetFs, threadPointer);
+  if (selector != 0) setThreadPointer();
 }
+
+void setThreadPointer() { archPrctl(kArchSetFs, threadPointer); }
 
 }  // namespace sigframe

@@ -14,5 +14,7 @@ int installIa32(int signal, void (*handler)(int), unsigned long flags, uint64_t 
 /** The return from a 32-bit frame reloads FS on some kernels, and with it goes the thread's own storage. */
 void keepThreadPointer();
 void restoreThreadPointer();
+/** The same without asking the selector: 6.1 under Bochs leaves it null and the base cleared. */
+void setThreadPointer();
 
 }  // namespace sigframe

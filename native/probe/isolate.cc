@@ -11,6 +11,7 @@
 
 #include "probe/arch_prctl.h"
 #include "probe/fire.h"
+#include "probe/ia32.h"
 #include "probe/state.h"
 
 #ifndef SYS_pidfd_open
@@ -94,6 +95,8 @@ void runIsolated() {
   Outcome& outcome = *g.outcome;
   setPhase(Phase::kIdle);
   const pid_t self = getpid();
+  // fork() uses the thread's own storage.
+  setThreadPointer();
   const pid_t pid = fork();
   if (pid == 0) probeAndEnd(self);
   if (pid < 0) {
