@@ -31,9 +31,13 @@ const sourcesIn = (...folder: readonly string[]): readonly string[] => {
   return names.map(name => readFileSync(join(path, name), 'utf8'))
 }
 
+const withoutComments = (source: string): string =>
+  source.replace(/\/\*[^]*?\*\//g, '').replace(/(^|\s)\/\/.*$/gm, '')
+
 /** Every option that a machine may be told to lack, by PID 1 or by what the console shows. */
 const reported = (): readonly string[] => {
-  const text = [...sourcesIn('native', 'init'), ...sourcesIn('lib', 'vm')].join('\n')
+  const sources = [...sourcesIn('native', 'init'), ...sourcesIn('lib', 'vm')]
+  const text = sources.map(withoutComments).join('\n')
   return [...new Set(text.match(/\bCONFIG_[A-Z0-9_]{2,}\b/g))]
 }
 
