@@ -32,7 +32,7 @@ const sourcesIn = (...folder: readonly string[]): readonly string[] => {
 }
 
 const withoutComments = (source: string): string =>
-  source.replace(/\/\*[^]*?\*\//g, '').replace(/(^|\s)\/\/.*$/gm, '')
+  source.replace(/\/\*[\s\S]*?\*\//g, '').replace(/(^|\s)\/\/.*$/gm, '')
 
 /** Every option that a machine may be told to lack, by PID 1 or by what the console shows. */
 const reported = (): readonly string[] => {
