@@ -16,10 +16,10 @@ const longestText = 1000
 
 export const nameText = (text: string): string => oneLine(text, longestName) || 'unnamed'
 
-export const lineText = (text: string): string => oneLine(text, longestText)
+const lineText = (text: string): string => oneLine(text, longestText)
 
 /** Lines of output, each what it says of. */
-export const outputOf = (lines: readonly string[]): XmlElement[] =>
+const outputOf = (lines: readonly string[]): XmlElement[] =>
   lines.length === 0 ? [] : [element('system-out', {}, [`${lines.join('\n')}\n`])]
 
 const kinds: Readonly<Record<Verdict, 'failure' | 'error' | 'skipped' | null>> = {
@@ -56,7 +56,7 @@ const outcomeOf = ({ verdict, reason }: CaseResult, output: readonly string[]): 
 }
 
 /** @param suite what the class's name begins with: readers tell cases of different suites apart by it */
-export const testcaseOf = (one: CaseResult, suite: string, commandOf: CommandOf): Testcase => {
+const testcaseOf = (one: CaseResult, suite: string, commandOf: CommandOf): Testcase => {
   const repeat = isFailure(one) ? commandOf(one) : null
   const output = [
     `observed: ${lineText(one.observed)}`,

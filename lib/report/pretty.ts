@@ -6,29 +6,25 @@ import {
   countVerdicts,
   type HostResult,
   type KernelResult,
-  type Verdict,
 } from '../harness/results.ts'
 import { failureLines } from './pretty-failures.ts'
 import { logLines, watchNotes } from './pretty-log.ts'
 import { noteLines } from './pretty-notes.ts'
 import { labelled, type Style, verdictPaint } from './style.ts'
 import { cut, oneLine, padEnd, padStart, plural, seconds, widthOf } from './text.ts'
-import { bySelftest, fit, headline, isFailure, type RunVerdict, runVerdict } from './verdicts.ts'
+import {
+  bySelftest,
+  fit,
+  headline,
+  isFailure,
+  type RunVerdict,
+  runVerdict,
+  verdictOrder,
+} from './verdicts.ts'
 
 const heading = 'Selftest'
 const gap = '  '
 const shortestName = 16
-const tableOrder = [
-  'pass',
-  'xfail',
-  'fail',
-  'timeout',
-  'crash',
-  'stuck',
-  'broken',
-  'skip',
-] as const satisfies readonly Verdict[]
-
 /** What hypervisors call themselves in CPUID, for people. */
 const hypervisors: Readonly<Record<string, string>> = {
   KVMKVMKVM: 'KVM',
@@ -83,7 +79,7 @@ export const kernelLines = (kernel: KernelResult | null, style: Style): string[]
 /** One line for each selftest, the counts under one another; only verdicts that occur have a column. */
 const tableLines = (cases: readonly CaseResult[], { colors, columns }: Style): string[] => {
   const all = countVerdicts(cases)
-  const shown = tableOrder.filter(verdict => verdict === 'pass' || all[verdict] > 0)
+  const shown = verdictOrder.filter(verdict => verdict === 'pass' || all[verdict] > 0)
   const widths = shown.map(verdict => Math.max(verdict.length, String(all[verdict]).length))
   const room = columns - widths.reduce((sum, width) => sum + gap.length + width, 0)
   const selftests = [...bySelftest(cases)].map(([name, ofIt]) => ({
@@ -137,7 +133,7 @@ const totalLines = (bundle: Bundle, style: Style): string[] => {
   const { cases, durationMs } = bundle
   const verdict = runVerdict(bundle)
   const counts = countVerdicts(cases)
-  const parts = tableOrder.filter(one => counts[one] > 0).map(one => `${counts[one]} ${one}`)
+  const parts = verdictOrder.filter(one => counts[one] > 0).map(one => `${counts[one]} ${one}`)
   const text =
     cases.length === 0
       ? `no case ran in ${seconds(durationMs)}: that is no success`

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { type Abi, abis } from '../frame/abi.ts'
 import { type Raise, raises, type StackState, stackStates } from '../probe/request.ts'
 import { longestArray } from './bundle-limits.ts'
+import { layoutSchema } from './layout-schema.ts'
 import type { ProbeFile } from './probe-file.ts'
 
 const longestName = 500
@@ -17,10 +18,6 @@ const oneOf = <T extends string>(values: readonly T[]) => z.enum(values as unkno
 const name = z.string().max(longestName)
 const text = z.string().max(longestText)
 const count = z.int().min(0).max(u32)
-const mask = z
-  .string()
-  .regex(/^0x[0-9a-f]{1,16}$/, 'must be 0x and 1 to 16 hexadecimal digits in lower case')
-  .describe('64 bits')
 const image = z
   .string()
   .max(longestImage)
@@ -40,26 +37,7 @@ const host = z
   .default(null)
   .describe('The machine that was probed; null or absent where it is not told.')
 
-const leaf = z
-  .object({
-    index: count,
-    size: count.describe('Bytes.'),
-    offset: count.describe('Bytes from the start of the area, standard format.'),
-    alignedCompacted: z.boolean().describe('64-byte aligned in the compacted format.'),
-    supervisor: z.boolean(),
-    xfd: z.boolean().describe('Given to tasks on their asking only.'),
-  })
-  .describe('One subleaf of CPUID leaf 0xD, from 2 up.')
-
-const layout = z
-  .object({
-    vendor: name,
-    xcr0: mask.describe('What the kernel enabled; 0x0 without XSAVE.'),
-    userFeatures: mask.describe("The task's components: the sw bytes' xfeatures of its own frames."),
-    components: z.array(leaf).max(64),
-    mxcsrMask: count.describe('The bits of MXCSR that may be set.'),
-  })
-  .describe('Where each component lies in the images and in the frame.')
+const layout = layoutSchema.describe('Where each component lies in the images and in the frame.')
 
 const stack = z
   .object({ bytes: count.min(1), state: oneOf<StackState>(stackStates) })

@@ -78,3 +78,15 @@ export const repeatCommand = (one: CaseResult): string | null => {
   const demand = /^--require [a-z]+/.exec(one.reason)?.[0]
   return `sigframe run ${shellQuoted(oneLine(one.id, longestId))}${demand === undefined ? '' : ` ${demand}`}`
 }
+
+/** In which order verdicts are counted, for people. */
+export const verdictOrder = [
+  'pass',
+  'xfail',
+  'fail',
+  'timeout',
+  'crash',
+  'stuck',
+  'broken',
+  'skip',
+] as const satisfies readonly Verdict[]

@@ -1,5 +1,5 @@
 /** What is to be said of machines beyond their cells in the matrix; alike machines together. */
-import { countVerdicts, type Verdict } from '../../harness/results.ts'
+import { countVerdicts } from '../../harness/results.ts'
 import type { MachineResult } from '../../vm/machine.ts'
 import { kernelLines } from '../pretty.ts'
 import { failureLines } from '../pretty-failures.ts'
@@ -7,7 +7,7 @@ import { logLines } from '../pretty-log.ts'
 import { noteLines } from '../pretty-notes.ts'
 import { labelled, type Paint, type Style } from '../style.ts'
 import { cut, oneLine, plural, widthOf } from '../text.ts'
-import { type CommandOf, failures, groupBy } from '../verdicts.ts'
+import { type CommandOf, failures, groupBy, verdictOrder } from '../verdicts.ts'
 import {
   cellPaint,
   cellText,
@@ -29,16 +29,6 @@ const shownConsole = 32
 const shownWarnings = 5
 /** What has to be configured is told in full, in all that can be. */
 const shownOptions = 60
-const order = [
-  'pass',
-  'xfail',
-  'fail',
-  'timeout',
-  'crash',
-  'stuck',
-  'broken',
-  'skip',
-] as const satisfies readonly Verdict[]
 
 const fact = (label: string, text: string, style: Style, paint?: Paint): string[] =>
   text === ''
@@ -93,7 +83,7 @@ const consoleLines = ({ console }: MachineResult, { columns, colors }: Style): s
 const countsText = ({ bundle }: MachineResult): string => {
   if (bundle === null) return ''
   const counts = countVerdicts(bundle.cases)
-  const parts = order.filter(one => counts[one] > 0).map(one => `${counts[one]} ${one}`)
+  const parts = verdictOrder.filter(one => counts[one] > 0).map(one => `${counts[one]} ${one}`)
   return parts.join(', ') || 'none ran: that is no success'
 }
 

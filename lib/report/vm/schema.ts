@@ -13,6 +13,7 @@ import {
   type VmReport,
 } from '../../vm/machine.ts'
 import { bundleSchema, shellSchema } from '../bundle-schema.ts'
+import { layoutSchema } from '../layout-schema.ts'
 
 const longestName = 500
 const longestText = 10_000
@@ -27,10 +28,6 @@ const text = z.string().max(longestText)
 const texts = z.array(text).max(1000)
 const count = z.int().min(0).max(u32)
 const duration = z.number().min(0)
-const mask = z
-  .string()
-  .regex(/^0x[0-9a-f]{1,16}$/, 'must be 0x and 1 to 16 hexadecimal digits in lower case')
-  .describe('64 bits')
 const base64 = z
   .string()
   .max(longestBytes)
@@ -61,26 +58,7 @@ const emulator = z
   .nullable()
   .describe('Null where there is none.')
 
-const component = z
-  .object({
-    index: count,
-    size: count.describe('Bytes.'),
-    offset: count.describe('Bytes from the start of the area, standard format.'),
-    alignedCompacted: z.boolean().describe('64-byte aligned in the compacted format.'),
-    supervisor: z.boolean(),
-    xfd: z.boolean().describe('Given to tasks on their asking only.'),
-  })
-  .describe('One subleaf of CPUID leaf 0xD, from 2 up.')
-
-const layout = z
-  .object({
-    vendor: name,
-    xcr0: mask.describe('What the kernel enabled; 0x0 without XSAVE.'),
-    userFeatures: mask.describe("The task's components: the sw bytes' xfeatures of its own frames."),
-    components: z.array(component).max(64),
-    mxcsrMask: count.describe('The bits of MXCSR that may be set.'),
-  })
-  .describe('Of the machine that the frame was made on.')
+const layout = layoutSchema.describe('Of the machine that the frame was made on.')
 
 const frame = z
   .object({

@@ -64,7 +64,7 @@ export const isToTheLetter = (kernel: KernelResult | null): boolean =>
   (headline(kernel) === kernel.generation && kernel.deviations.length === 0)
 
 /** The generation in one word: a `*` for what is not to the letter, `unknown` for what no generation does. */
-export const toldAs = (kernel: KernelResult | null): string => {
+const toldAs = (kernel: KernelResult | null): string => {
   if (kernel === null || kernel.generation === null) return ''
   if (kernel.evidence.some(({ deviation }) => deviation === 'otherwise')) return 'unknown'
   return isToTheLetter(kernel) ? kernel.generation : `${kernel.generation}*`
