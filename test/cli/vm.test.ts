@@ -200,6 +200,17 @@ describe('help', () => {
   })
 })
 
+describe('a command below it', () => {
+  test('has its options for itself, also those of the same name', async () => {
+    const { code, stdout } = await vm(['fetch', '--list', '--json'], 'empty')
+    expect(JSON.parse(stdout)).toMatchObject({
+      available: [],
+      problem: expect.stringContaining('apt-config'),
+    })
+    expect(code).toBe(70)
+  })
+})
+
 describe('names of kernels', () => {
   test.each<[string[], string[]]>([
     [['bzImage'], ['bzImage']],
