@@ -259,7 +259,12 @@ describe('a machine that dies while booting', () => {
 
   test('is booted again, and then ran', async () => {
     const emulator = fakeEmulator((_, count) => ({ script: count < 3 ? dying : living }))
-    expect(await boot({ emulator })).toMatchObject({ status: 'ran', attempts: 3, console: [] })
+    const machine = await boot({ emulator })
+    expect(machine).toMatchObject({ status: 'ran', attempts: 3, console: [] })
+    expect(machine.warnings).toEqual([
+      expect.stringMatching(/^boot 1 ended before PID 1: Oops: double fault/),
+      expect.stringMatching(/^boot 2 ended before PID 1: Oops: double fault/),
+    ])
     expect(emulator.boots).toHaveLength(3)
     expect(new Set(emulator.boots.map(({ spec }) => spec.folder)).size).toBe(3)
   })
