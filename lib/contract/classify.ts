@@ -41,11 +41,11 @@ const imageWith = (sent: Uint8Array, layout: Layout, xstateBv: bigint): XsaveIma
 }
 
 /** What the registers hold after XRSTOR with the frame's own mask. */
-const afterXrstor = ({ sent }: Saved, layout: Layout): XsaveImage =>
+export const afterXrstor = ({ sent }: Saved, layout: Layout): XsaveImage =>
   imageWith(restorable(sent), layout, sent.xstateBv & sent.sw.xfeatures & layout.features)
 
 /** What they hold after FXRSTOR: the legacy bytes, whatever XSTATE_BV says. */
-const afterFxrstor = ({ sent }: Saved, layout: Layout): XsaveImage =>
+export const afterFxrstor = ({ sent }: Saved, layout: Layout): XsaveImage =>
   imageWith(restorable(sent), layout, legacyFeatures)
 
 const sseBit = 2n
@@ -68,13 +68,14 @@ const mxcsrHolds = ({ sent }: Saved, after: XsaveImage, layout: Layout, fxOnly: 
 }
 
 /** The components that are not as after the kernel has cleared a task's state, and MXCSR. */
-const notCleared = (after: XsaveImage, layout: Layout): string[] => {
+export const notCleared = (after: XsaveImage, layout: Layout): string[] => {
   const init = initImage(layout).bytes
   const names: string[] = diffComponents(after.bytes, init, layout).filter(name => !hasDefault(name))
   return sameMxcsr(after.bytes, init) ? names : [...names, 'mxcsr']
 }
 
-const differences = (seen: Saved, layout: Layout, treatment: 'restored' | 'fx-only'): string[] => {
+/** The components that are not as a load of the frame leaves them, and MXCSR. */
+export const differences = (seen: Saved, layout: Layout, treatment: 'restored' | 'fx-only'): string[] => {
   const { after } = seen
   const fxOnly = treatment === 'fx-only'
   const expected = fxOnly ? afterFxrstor(seen, layout) : afterXrstor(seen, layout)
@@ -147,7 +148,7 @@ const describe = (seen: Seen, layout: Layout): string => {
 }
 
 /** The extended components that the frame had and the registers have not. */
-export const lostComponents = (seen: Returned, layout: Layout): ComponentName[] => {
+const lostComponents = (seen: Returned, layout: Layout): ComponentName[] => {
   const { after } = seen
   const lost = new Set(diffComponents(after.bytes, afterXrstor(seen, layout).bytes, layout))
   return layout.extended.map(({ name }) => name).filter(name => lost.has(name))

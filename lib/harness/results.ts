@@ -16,6 +16,30 @@ export interface Repro {
   readonly stack: { readonly bytes: number; readonly state: string } | null
 }
 
+/** What a component should have held and what it held, where that differs. Bytes are hexadecimal digits. */
+export interface ComponentBytes {
+  /** `mxcsr` too, which belongs to no component. */
+  readonly name: string
+  /** In bytes from the start of the XSAVE area, standard format. */
+  readonly offset: number
+  readonly size: number
+  /** Where its bytes should have come from: from the frame, or from nowhere. */
+  readonly wanted: 'restored' | 'init'
+  /** How many of its bytes differ. */
+  readonly differing: number
+  /** Where the bytes below begin, from the component's first on; they hold the first difference, and 64 at most. */
+  readonly from: number
+  readonly expected: string
+  readonly observed: string
+}
+
+/** The registers of a case that failed, as far as they are not as they should be. */
+export interface CaseBytes {
+  /** Which of the two frames that a case sends. */
+  readonly of: 'frame' | 'witness'
+  readonly components: readonly ComponentBytes[]
+}
+
 /** One case. `id` is `<selftest>/<case>/<abi>/<components>`, see docs/formats.md for its grammar. */
 export interface CaseResult {
   readonly id: string
@@ -32,6 +56,8 @@ export interface CaseResult {
   readonly reason: string
   readonly observed: string
   readonly expected: string
+  /** Null where it did not fail by what the registers held, and in bundles from before it was said. */
+  readonly bytes: CaseBytes | null
   readonly durationUs: number
   readonly repro: Repro | null
 }
@@ -102,6 +128,23 @@ export interface HostResult {
     readonly xfd: boolean
     readonly supervisor: boolean
   }[]
+  /** The bits of MXCSR that may be set; null where a file from before it was said does not tell. */
+  readonly mxcsrMask: number | null
+  /** Whether its kernel's buffers are compacted; null as for the mask. */
+  readonly compacts: boolean | null
+}
+
+/** What is told of the machine that a frame or a probe is of. */
+export type OriginHost = Pick<
+  HostResult,
+  'vendor' | 'brand' | 'family' | 'model' | 'stepping' | 'microcode' | 'hypervisor'
+>
+
+export interface OriginKernel {
+  /** uname -r */
+  readonly release: string
+  /** Null where it was not told. */
+  readonly generation: string | null
 }
 
 /** All results of one run on one host. */

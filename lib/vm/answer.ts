@@ -1,8 +1,8 @@
 /** What a machine answers: checked as if it came from a file, since its kernel may have garbled it. */
 import { checkRecord } from '../errors.ts'
+import { checkCapturedFrames, checkReplayedFrames } from '../foreign/check.ts'
 import { parseBundle } from '../report/bundle.ts'
 import type { Answer } from './guest/task.ts'
-import { checkCapturedFrames, checkReplayedFrames } from './pairs/check.ts'
 
 export const nothing: Answer = { bundle: null, frames: [], replayed: [] }
 

@@ -8,14 +8,28 @@ const root = join(import.meta.dirname, '..', '..')
 const order = [
   ['lib/cli'],
   ['selftests'],
-  ['lib/harness', 'lib/fuzz', 'lib/report', 'lib/vm', 'lib/bench', 'lib/stress', 'lib/reproducer'],
+  [
+    'lib/harness',
+    'lib/fuzz',
+    'lib/foreign',
+    'lib/hosts',
+    'lib/matrix',
+    'lib/merge',
+    'lib/report',
+    'lib/vm',
+    'lib/bench',
+    'lib/stress',
+    'lib/reproducer',
+  ],
   ['lib/contract', 'lib/probe', 'lib/neighbours'],
+  ['lib/elf'],
   ['lib/frame'],
+  ['lib/catalogue'],
   ['lib/xstate'],
 ]
 
 /** These work on any machine: not even indirectly may they need the addon. */
-const pure = ['lib/contract', 'lib/frame', 'lib/xstate']
+const pure = ['lib/contract', 'lib/elf', 'lib/frame', 'lib/catalogue', 'lib/xstate']
 const mayLoadNative = /^lib\/(probe|neighbours)\/|^lib\/xstate\/host\.ts$/
 
 interface Import {

@@ -1,18 +1,16 @@
 /** Reports of `sigframe vm` for tests: as small as may be, any field replaced. */
 import fc from 'fast-check'
 import type { GenerationId } from '../../lib/contract/generations.ts'
+import type { CapturedFrame, ReplayedFrame } from '../../lib/foreign/captured.ts'
 import type { Bundle, CaseResult } from '../../lib/harness/results.ts'
 import type {
-  CapturedFrame,
   MachineCpu,
   MachineKernel,
   MachineResult,
   MachineStatus,
-  ReplayedFrame,
   VmReport,
 } from '../../lib/vm/machine.ts'
-import { knownLayouts } from '../../lib/xstate/known-layouts.ts'
-import { createLayout } from '../../lib/xstate/layout.ts'
+import { known } from '../xstate/arbitrary.ts'
 import { anyBundle, anyText } from './arbitrary.ts'
 import { bundle, host, kernel, result, xfail } from './stub.ts'
 
@@ -225,7 +223,7 @@ const base64 = (length: number, fill: number): string => Buffer.alloc(length, fi
 
 /** A frame of Zen 4's layout. */
 export const frame = (changes: Partial<CapturedFrame> = {}): CapturedFrame => {
-  const zen4 = createLayout(knownLayouts.zen4)
+  const zen4 = known('zen4')
   return {
     id: 'x86_64/all',
     abi: 'x86_64',

@@ -59,6 +59,7 @@ describe('the files of the package', () => {
     }
     expect(found).toContain('/sigframe/package.json')
     expect(found).toContain(inMachine.guest)
+    expect(found).toContain('/sigframe/catalogue/zen4.json')
     for (const name of Object.keys(dependencies))
       expect(found).toContain(`/sigframe/node_modules/${name}/package.json`)
   })

@@ -2,22 +2,18 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { generations } from '../../lib/contract/generations.ts'
+import { arrivalOf, isWhole, tellsFrom } from '../../lib/foreign/arrival.ts'
+import type { CapturedFrame } from '../../lib/foreign/captured.ts'
+import { checkCapturedFrame, checkCapturedFrames, checkReplayedFrames } from '../../lib/foreign/check.ts'
+import { policyFor } from '../../lib/foreign/expect.ts'
+import { type ForeignFrame, foreignFrame } from '../../lib/foreign/foreign.ts'
 import { abis } from '../../lib/frame/abi.ts'
-import type { CapturedFrame } from '../../lib/vm/machine.ts'
-import {
-  checkCapturedFrame,
-  checkCapturedFrames,
-  checkFrameJobs,
-  checkReplayedFrames,
-} from '../../lib/vm/pairs/check.ts'
-import { policyFor } from '../../lib/vm/pairs/expect.ts'
-import { arrivalOf, type ForeignFrame, foreignFrame, isWhole, tellsFrom } from '../../lib/vm/pairs/foreign.ts'
 import { type FrameSource, framesFor } from '../../lib/vm/pairs/jobs.ts'
 import { initImage, type XsaveImage } from '../../lib/xstate/image.ts'
 import type { Layout } from '../../lib/xstate/layout.ts'
 import { createRandom, randomComponent, randomImage } from '../../lib/xstate/random.ts'
+import { base64, capturedFrame } from '../foreign/frames.ts'
 import { anyLayout, anySeed, hostileValues, known } from '../xstate/arbitrary.ts'
-import { base64, capturedFrame } from './pairs-frames.ts'
 
 /** The state of a machine on which all arrives that it has registers for. */
 const translated = ({ image, layout }: ForeignFrame, here: Layout): XsaveImage => {
@@ -86,6 +82,7 @@ describe('what arrives of a foreign frame', () => {
       lost: [],
       unknown: [],
       leftOver: [],
+      unneeded: [],
     })
   })
 
@@ -236,13 +233,6 @@ describe('a frame from a file or a machine', () => {
     )
     expect(() => checkCapturedFrames(Array(33).fill(good))).toThrow('frames.length is 33, must be in 0..32')
     expect(() => checkCapturedFrames({})).toThrow('frames must be an array')
-  })
-
-  it('goes to a machine with the names of those that it comes from', () => {
-    const jobs = [{ from: ['6.1|a|ia32-rt/all'], frame: good }]
-    expect(checkFrameJobs(JSON.parse(JSON.stringify(jobs)))).toEqual(jobs)
-    expect(() => checkFrameJobs([{ from: [7], frame: good }])).toThrow('jobs[0].from[0] must be a string')
-    expect(() => checkFrameJobs([{ from: [], frame: { ...good, abi: 1 } }])).toThrow('jobs[0].frame.abi')
   })
 })
 

@@ -3,10 +3,10 @@ import { holdsBytes } from '../../xstate/compare.ts'
 import type { ComponentName } from '../../xstate/components.ts'
 import { fieldOffset } from '../../xstate/image.ts'
 import type { Layout, PlacedComponent } from '../../xstate/layout.ts'
+import { defaultPkru } from '../../xstate/pkru.ts'
 import type { Registers } from './registers.ts'
 
-/** init_pkru_value: every key but 0 closed. */
-export const defaultPkru = 0x5555_5554
+export { defaultPkru }
 
 const u32At = (bytes: Uint8Array, at: number): number =>
   ((bytes[at] as number) |

@@ -1,4 +1,5 @@
 /** What the registers hold after a return. */
+import { viewOf } from '../../bytes.ts'
 import { isIa32 } from '../../frame/abi.ts'
 import { fieldOffset, initMxcsr } from '../../xstate/image.ts'
 import { legacyFeatures } from '../../xstate/layout.ts'
@@ -36,8 +37,6 @@ export const clearedRegisters: Registers = Object.freeze({
   pointers: true,
   keys: 'default',
 })
-
-const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 
 /** XSTATE_BV and MXCSR of what XSAVE wrote. */
 const headOf = (image: Uint8Array) => {

@@ -1,12 +1,6 @@
 /** All machines as JSON text. The same report gives the same text, whoever put its objects together. */
-import type {
-  CapturedFrame,
-  MachineCpu,
-  MachineKernel,
-  MachineResult,
-  ReplayedFrame,
-  VmReport,
-} from '../../vm/machine.ts'
+import type { CapturedFrame, ReplayedFrame } from '../../foreign/captured.ts'
+import type { MachineCpu, MachineKernel, MachineResult, VmReport } from '../../vm/machine.ts'
 import type { LayoutJson } from '../../xstate/layout.ts'
 import { type KeysOf, pick, plainBundle, toJson } from '../json.ts'
 

@@ -1,5 +1,6 @@
 /** Frames that were sent on other machines: for each kernel a matrix from CPU to CPU, alike ones told once. */
-import type { MachineResult, ReplayedFrame } from '../../vm/machine.ts'
+import type { ReplayedFrame } from '../../foreign/captured.ts'
+import type { MachineResult } from '../../vm/machine.ts'
 import { labelled, type Style } from '../style.ts'
 import { oneLine, plural } from '../text.ts'
 import { groupBy } from '../verdicts.ts'

@@ -3,9 +3,9 @@
  * `VmReportError`, whose message is one line and names the file, the field, the value and the limit.
  */
 import { show } from '../../errors.ts'
+import { checkCapturedFrames } from '../../foreign/check.ts'
 import type { Bundle } from '../../harness/results.ts'
 import type { MachineResult, VmReport } from '../../vm/machine.ts'
-import { checkCapturedFrames } from '../../vm/pairs/check.ts'
 import { deepest, longestArray, longestCases } from '../bundle-limits.ts'
 import { checkSchema, type FileKind, parseBounded, readText, wrongField, wrongPart } from '../checked-file.ts'
 

@@ -1,6 +1,8 @@
 /** Frames of other machines as cases, for the formats that know nothing else. */
+
+import type { ReplayedFrame } from '../../foreign/captured.ts'
 import type { CaseResult, Verdict } from '../../harness/results.ts'
-import type { MachineResult, ReplayedFrame } from '../../vm/machine.ts'
+import type { MachineResult } from '../../vm/machine.ts'
 
 /** The selftest that they are shown as: a part of `sigframe vm` alone. */
 export const replaySelftest = 'foreign_frame'
@@ -54,6 +56,7 @@ const replayCase = (frame: ReplayedFrame, generation: string): CaseResult => {
     reason: reasonOf(verdict, frame, generation),
     observed: frame.observed,
     expected: frame.expected,
+    bytes: null,
     durationUs: 0,
     repro: null,
   }

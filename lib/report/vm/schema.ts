@@ -1,6 +1,7 @@
 /** The format of `sigframe vm --json` as a zod schema; docs/vm.schema.json is made of it. Loaded only where one is read. */
 import { z } from 'zod'
 import { type GenerationId, generations } from '../../contract/generations.ts'
+import type { ReplayedFrame } from '../../foreign/captured.ts'
 import { type Abi, abis } from '../../frame/abi.ts'
 import {
   type Acceleration,
@@ -9,7 +10,6 @@ import {
   type MachineResult,
   type MachineStatus,
   machineStatuses,
-  type ReplayedFrame,
   type VmReport,
 } from '../../vm/machine.ts'
 import { bundleSchema, shellSchema } from '../bundle-schema.ts'

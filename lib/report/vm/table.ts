@@ -1,10 +1,12 @@
 /** Tables that keep to a width: cells are wrapped, and what does not fit beside the first column goes below. Pure. */
 import type { Paint, Style } from '../style.ts'
-import { padEnd, widthOf, wrap } from '../text.ts'
+import { padEnd, padStart, widthOf, wrap } from '../text.ts'
 
 export interface Cell {
   readonly text: string
   readonly paint: Paint
+  /** Numbers stand to the right. */
+  readonly right?: true
 }
 
 const gap = '  '
@@ -29,8 +31,9 @@ const rowLines = (cells: readonly Cell[], widths: readonly number[]): string[] =
   const height = Math.max(...wrapped.map(lines => lines.length))
   return Array.from({ length: height }, (_, line) =>
     cells
-      .map(({ paint }, i) => {
+      .map(({ paint, right }, i) => {
         const text = wrapped[i]?.[line] ?? ''
+        if (right === true) return padStart('', (widths[i] ?? 0) - widthOf(text)) + paint(text)
         const padded = i === cells.length - 1 ? text : padEnd(text, widths[i] ?? 0)
         return text === '' ? padded : paint(text) + padded.slice(text.length)
       })

@@ -1,9 +1,9 @@
 /** Runs inside a machine: does the task that the initramfs brought, and sends the answer to the host. */
 import { readFileSync, writeSync } from 'node:fs'
+import { captureFrames } from '../../foreign/capture.ts'
+import { replayFrames } from '../../foreign/replay.ts'
 import { type RunOptions, runSelftests } from '../../harness/run.ts'
 import { open } from '../../probe/session.ts'
-import { captureFrames } from '../pairs/capture.ts'
-import { replayFrames } from '../pairs/replay.ts'
 import { answerLine } from './channel.ts'
 import type { Answer, ReplayTask, RunTask, Task } from './task.ts'
 

@@ -1,8 +1,7 @@
 /** What a machine is asked to do, and what it answers: both sides include this. */
 import type { GenerationId } from '../../contract/generations.ts'
+import type { CapturedFrame, FrameJob, ReplayedFrame } from '../../foreign/captured.ts'
 import type { Bundle } from '../../harness/results.ts'
-import type { CapturedFrame, ReplayedFrame } from '../machine.ts'
-import type { FrameJob } from '../pairs/jobs.ts'
 
 /** Run the selftests, and keep frames for other machines. */
 export interface RunTask {

@@ -56,7 +56,7 @@ export const packageFolder = (from: string = import.meta.dirname): string => {
 }
 
 /**
- * What is compiled of this package, and its dependencies, flat.
+ * What is compiled of this package, its catalogue, and its dependencies, flat.
  * @throws Error where the package is not compiled
  */
 export const packageFiles = (folder: string, to: string): readonly Placed[] => {
@@ -69,5 +69,6 @@ export const packageFiles = (folder: string, to: string): readonly Placed[] => {
     ...[...withDependencies(folder, new Map())].flatMap(([name, found]) =>
       filesIn(found, `${to}/node_modules/${name}`),
     ),
+    ...filesIn(join(folder, 'catalogue'), `${to}/catalogue`),
   ]
 }

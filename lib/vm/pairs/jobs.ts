@@ -1,12 +1,6 @@
 /** Which captured frames go to which machine. Pure. */
-import type { CapturedFrame, MachineResult } from '../machine.ts'
-
-/** A frame to be sent, and all the machines that it comes from. */
-export interface FrameJob {
-  /** `<kernel>|<cpu>|<abi>/<what>`, at least one. */
-  readonly from: readonly string[]
-  readonly frame: CapturedFrame
-}
+import type { CapturedFrame, FrameJob } from '../../foreign/captured.ts'
+import type { MachineResult } from '../machine.ts'
 
 /** What of a machine decides which frames it gets. */
 export type FrameSource = Pick<MachineResult, 'kernel' | 'cpu' | 'frames'>

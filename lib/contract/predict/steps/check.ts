@@ -13,7 +13,7 @@ const magic2Range = ({ policy, task, xstateSize }: Walk) => ({
 })
 
 /** The standard-format size of what the frame says it has and the task has, too. */
-const requiredSize = ({ task: { layout }, xstateSize, xfeatures, known }: Walk): number =>
+export const requiredSize = ({ task: { layout }, xstateSize, xfeatures, known }: Walk): number =>
   xstateSize === layout.size && xfeatures === layout.features ? layout.size : layout.sizeFor(known)
 
 export const checkSteps: readonly Step[] = [

@@ -1,7 +1,9 @@
 /** Frames of known CPUs, as their machines would have captured them. */
+
+import type { CapturedFrame } from '../../lib/foreign/captured.ts'
+import type { SavedFrame } from '../../lib/foreign/saved.ts'
 import type { Abi } from '../../lib/frame/abi.ts'
 import { buildFpstate } from '../../lib/frame/build.ts'
-import type { CapturedFrame } from '../../lib/vm/machine.ts'
 import type { XsaveImage } from '../../lib/xstate/image.ts'
 import type { Layout } from '../../lib/xstate/layout.ts'
 import { randomImage } from '../../lib/xstate/random.ts'
@@ -22,3 +24,23 @@ export const capturedFrame = (
     image: base64(image.bytes),
   }
 }
+
+/** The same, as a frame file keeps it. */
+export const savedFrame = (
+  layout: Layout,
+  abi: Abi = 'x86_64',
+  image: XsaveImage = randomImage(layout, { seed: 99 }),
+): SavedFrame => ({
+  source: 'captured',
+  origin: '',
+  host: null,
+  kernel: null,
+  layout,
+  permissions: [],
+  abi,
+  address: null,
+  head: null,
+  ...buildFpstate(layout, image, abi),
+  image,
+  seed: null,
+})

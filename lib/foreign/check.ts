@@ -1,10 +1,9 @@
 /** Frames, jobs and results that come from a file or from a machine: nothing in them is trusted. */
-import { checkInteger, checkRecord, outOfRange, wrongType } from '../../errors.ts'
-import { checkAbi } from '../../frame/abi.ts'
-import { layoutFromJSON } from '../../xstate/layout.ts'
-import type { CapturedFrame, ReplayedFrame } from '../machine.ts'
+import { checkInteger, checkRecord, outOfRange, wrongType } from '../errors.ts'
+import { checkAbi } from '../frame/abi.ts'
+import { layoutFromJSON } from '../xstate/layout.ts'
+import type { CapturedFrame, ReplayedFrame } from './captured.ts'
 import { foreignFrame } from './foreign.ts'
-import type { FrameJob } from './jobs.ts'
 
 /** Frames of one machine. */
 const mostFrames = 32
@@ -53,18 +52,6 @@ export const checkCapturedFrames = (value: unknown, field = 'frames'): CapturedF
     return frame
   })
 }
-
-/** @throws as `checkCapturedFrame` */
-export const checkFrameJobs = (value: unknown, field = 'jobs'): FrameJob[] =>
-  checkArray(field, value, mostJobs).map((one, i) => {
-    const { from, frame } = checkRecord(`${field}[${i}]`, one)
-    return {
-      from: checkArray(`${field}[${i}].from`, from, mostJobs).map((name, j) =>
-        checkText(`${field}[${i}].from[${j}]`, name, longestName),
-      ),
-      frame: checkCapturedFrame(frame, `${field}[${i}].frame`),
-    }
-  })
 
 const outcomes = ['holds', 'loses', 'rejected', 'killed', 'unable'] as const
 

@@ -1,26 +1,25 @@
 /** Frames of other machines through this machine's own sigreturn. */
 import { beforeEach, describe, expect, it, type TestContext } from 'vitest'
 import { behaviour, type GenerationId, generations } from '../../lib/contract/generations.ts'
+import { captureFrames } from '../../lib/foreign/capture.ts'
+import { checkCapturedFrames, checkReplayedFrames } from '../../lib/foreign/check.ts'
+import { foreignFrame } from '../../lib/foreign/foreign.ts'
+import { replayFrame, replayFrames } from '../../lib/foreign/replay.ts'
 import { fsaveSize } from '../../lib/frame/fsave.ts'
 import type { FrameParts } from '../../lib/frame/reader.ts'
 import { fingerprintKernel } from '../../lib/harness/host.ts'
 import type { ProbeRequest } from '../../lib/probe/request.ts'
 import type { Seen } from '../../lib/probe/result.ts'
 import type { Probe } from '../../lib/probe/session.ts'
-import { captureFrames } from '../../lib/vm/pairs/capture.ts'
-import { checkCapturedFrames, checkReplayedFrames } from '../../lib/vm/pairs/check.ts'
-import { foreignFrame } from '../../lib/vm/pairs/foreign.ts'
 import { framesFor } from '../../lib/vm/pairs/jobs.ts'
-import { replayFrame, replayFrames } from '../../lib/vm/pairs/replay.ts'
 import { diffComponents } from '../../lib/xstate/compare.ts'
 import { maskOf } from '../../lib/xstate/components.ts'
 import { fieldOffset, type XsaveImage } from '../../lib/xstate/image.ts'
-import { type KnownLayoutName, knownLayouts } from '../../lib/xstate/known-layouts.ts'
 import { createLayout, type Layout, type LayoutComponent } from '../../lib/xstate/layout.ts'
 import { randomImage } from '../../lib/xstate/random.ts'
 import { needsProbes, session } from '../probe/support.ts'
-import { known } from '../xstate/arbitrary.ts'
-import { base64, capturedFrame } from './pairs-frames.ts'
+import { known, knownNames, knownSource } from '../xstate/arbitrary.ts'
+import { base64, capturedFrame } from './frames.ts'
 
 beforeEach(needsProbes)
 
@@ -140,15 +139,15 @@ const misleading = (layout: Layout): Layout | null => {
 const withFar = (bytes: number): Layout => {
   const far = { index: 20, size: 64, alignedCompacted: false, supervisor: false, xfd: false }
   return createLayout({
-    ...knownLayouts.haswell,
+    ...knownSource('haswell'),
     xcr0: 0x10_0007n,
     userFeatures: 0x10_0007n,
-    components: [...knownLayouts.haswell.components, { ...far, offset: bytes - far.size }],
+    components: [...knownSource('haswell').components, { ...far, offset: bytes - far.size }],
   })
 }
 
 describe('frames of other machines', () => {
-  it.for(Object.keys(knownLayouts) as KnownLayoutName[])('are treated as expected: %s', (name, ctx) => {
+  it.for(knownNames)('are treated as expected: %s', (name, ctx) => {
     const probe = session(undefined, ctx)
     const generation = generationHere(probe, ctx)
     const there = known(name)

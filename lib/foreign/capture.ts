@@ -1,15 +1,10 @@
 /** Frames of this machine, to be sent on others: as the kernel delivered them, with what was in the registers. */
-import type { Abi } from '../../frame/abi.ts'
-import { magic2Size } from '../../frame/format.ts'
-import { type FrameRecord, restorable } from '../../frame/reader.ts'
-import type { Seen } from '../../probe/result.ts'
-import type { Probe } from '../../probe/session.ts'
-import { diffComponents, sameMxcsr } from '../../xstate/compare.ts'
-import type { ComponentName } from '../../xstate/components.ts'
-import type { XsaveImage } from '../../xstate/image.ts'
-import type { Layout } from '../../xstate/layout.ts'
-import { randomImage } from '../../xstate/random.ts'
-import type { CapturedFrame } from '../machine.ts'
+import type { Abi } from '../frame/abi.ts'
+import type { Probe } from '../probe/session.ts'
+import type { ComponentName } from '../xstate/components.ts'
+import type { Layout } from '../xstate/layout.ts'
+import type { CapturedFrame } from './captured.ts'
+import { takeFrame } from './take.ts'
 
 /** Those whose programs are migrated; of x32 there are none. */
 const capturedAbis: readonly Abi[] = ['x86_64', 'ia32-rt', 'ia32']
@@ -35,36 +30,19 @@ export interface CaptureOptions {
   readonly skipped?: (why: string) => void
 }
 
-const endText = (seen: Seen): string =>
-  seen.kind === 'signal' ? `${seen.signal} at ${seen.where}` : seen.kind
-
-/** Why a frame must not be taken for what was in the registers; null where it may. */
-const unfitBy = (written: FrameRecord, image: XsaveImage, layout: Layout): string | null => {
-  const lost: string[] = diffComponents(restorable(written), image.bytes, layout)
-  if (!sameMxcsr(written.fpstate, image.bytes)) lost.push('mxcsr')
-  return lost.length === 0 ? null : `the kernel wrote a frame without ${lost.join(' ')}`
-}
-
 const base64 = (...parts: readonly Uint8Array[]): string => Buffer.concat(parts).toString('base64')
 
-const bytesOf = ({ fsave, fpstate }: FrameRecord, { size, xsave }: Layout): string =>
-  base64(fsave ?? new Uint8Array(0), fpstate.subarray(0, size + (xsave ? magic2Size : 0)))
-
 const captureOne = (probe: Probe, abi: Abi, { name, components }: Use): CapturedFrame | string => {
-  const { layout } = probe
-  const image = randomImage(layout, { seed, components })
-  const seen = probe.runSync({ abi, load: image })
-  if (!('written' in seen)) return `no frame was delivered: ${endText(seen)}`
-  const { written } = seen
-  return (
-    unfitBy(written, image, layout) ?? {
-      id: `${abi}/${name}`,
-      abi,
-      layout: layout.toJSON(),
-      fpstate: bytesOf(written, layout),
-      image: base64(image.bytes),
-    }
-  )
+  const taken = takeFrame(probe, { abi, components, seed })
+  if (typeof taken === 'string') return taken
+  const { written, fpstate, image } = taken
+  return {
+    id: `${abi}/${name}`,
+    abi,
+    layout: probe.layout.toJSON(),
+    fpstate: base64(written.fsave ?? new Uint8Array(0), fpstate),
+    image: base64(image.bytes),
+  }
 }
 
 /**

@@ -1,34 +1,34 @@
 /** Sends frames of other machines through this one's sigreturn, and tells what of them arrived. */
-import { type GenerationId, generationOf } from '../../contract/generations.ts'
-import { compileEdit } from '../../frame/compile.ts'
-import type { EditLimits, EditOp } from '../../frame/edit.ts'
-import type { FrameParts } from '../../frame/reader.ts'
-import { builtFrame } from '../../frame/sent.ts'
-import { observe } from '../../fuzz/observe.ts'
-import { taskOf } from '../../harness/task.ts'
-import type { Seen } from '../../probe/result.ts'
-import type { Probe } from '../../probe/session.ts'
-import { isInitComponent, sameComponent } from '../../xstate/compare.ts'
-import type { ComponentName } from '../../xstate/components.ts'
-import type { XsaveImage } from '../../xstate/image.ts'
-import type { Layout } from '../../xstate/layout.ts'
-import { randomImage } from '../../xstate/random.ts'
-import type { CapturedFrame, ReplayedFrame } from '../machine.ts'
+import { type GenerationId, generationOf } from '../contract/generations.ts'
+import { compileEdit } from '../frame/compile.ts'
+import type { EditLimits, EditOp } from '../frame/edit.ts'
+import type { FrameParts } from '../frame/reader.ts'
+import { builtFrame } from '../frame/sent.ts'
+import { observe } from '../fuzz/observe.ts'
+import { taskOf } from '../harness/task.ts'
+import type { Seen } from '../probe/result.ts'
+import type { Probe } from '../probe/session.ts'
+import { isInitComponent, sameComponent } from '../xstate/compare.ts'
+import type { ComponentName } from '../xstate/components.ts'
+import type { XsaveImage } from '../xstate/image.ts'
+import type { Layout } from '../xstate/layout.ts'
+import { randomImage } from '../xstate/random.ts'
+import { type Arrival, type Arriving, arrivalOf, isWhole, tellsFrom, unknownOf } from './arrival.ts'
+import type { CapturedFrame, FrameJob, ReplayedFrame } from './captured.ts'
 import { expectationOf, type Judgement, policyFor, type Returning, unjudged } from './expect.ts'
-import {
-  type Arrival,
-  type Arriving,
-  arrivalOf,
-  type ForeignFrame,
-  foreignFrame,
-  isWhole,
-  tellsFrom,
-  unknownOf,
-} from './foreign.ts'
-import type { FrameJob } from './jobs.ts'
+import { type ForeignFrame, foreignFrame } from './foreign.ts'
 
 /** What a foreign frame came to, whoever sent it and whatever was expected. */
-type Fate = Omit<ReplayedFrame, 'from' | 'unknown' | keyof Judgement>
+export interface Fate extends Omit<ReplayedFrame, 'from' | 'unknown' | keyof Judgement> {
+  /** Null where the frame was not returned from. */
+  readonly arrived: Arrived | null
+}
+
+/** What the registers hold once a frame was returned from. */
+export interface Arrived {
+  readonly arrival: Arrival
+  readonly after: XsaveImage
+}
 
 const firstSeeds = { load: 2 ** 27 + 5, poison: 2 ** 27 + 300 } as const
 
@@ -60,7 +60,7 @@ const lackOfRoom = ({ area }: ForeignFrame, { inPlaceBytes, spareBytes }: EditLi
   return area.length > room ? `the frame has ${area.length} bytes, and there is room for ${room}` : null
 }
 
-const nothing = { lost: [], leftOver: [] } as const
+const nothing = { lost: [], leftOver: [], arrived: null } as const
 
 const sameParts = (a: FrameParts, b: FrameParts): boolean =>
   Buffer.compare(a.fpstate, b.fpstate) === 0 &&
@@ -115,7 +115,8 @@ const fateOf = (seen: Seen, foreign: ForeignFrame, origins: Origins): Fate => {
       const arrival = arrivalOf(foreign, seen.after)
       const { lost, leftOver } = arrival
       const observed = arrivalText(arrival, seen.after, origins)
-      return { outcome: isWhole(arrival) ? 'holds' : 'loses', lost, leftOver, observed }
+      const arrived = { arrival, after: seen.after }
+      return { outcome: isWhole(arrival) ? 'holds' : 'loses', lost, leftOver, observed, arrived }
     }
     case 'signal': {
       const observed = `${seen.signal} (si_code ${seen.siCode}) at ${seen.where}`
@@ -136,11 +137,14 @@ const mostStuck = 3
 
 const isStuck = ({ kind }: Seen): boolean => kind === 'timeout' || kind === 'stuck'
 
-/** @param told is told of each result of a probe */
-const replayForeign = (
+/**
+ * Sends a foreign frame as it is: this machine's own frame is delivered, and its fpstate replaced.
+ * @param told is told of each result of a probe
+ */
+export const sendForeign = (
   returning: Returning,
   foreign: ForeignFrame,
-  told: (seen: Seen) => void,
+  told?: (seen: Seen) => void,
 ): Fate & Judgement => {
   const { probe } = returning
   const { layout, limits } = probe
@@ -154,12 +158,19 @@ const replayForeign = (
   const parts = builtFrame(layout, load, abi, primitives)
   const judge = expectationOf(returning, { foreign, parts, primitives, poison })
   const seen = probe.runSync({ abi, load, poison, edit })
-  told(seen)
+  told?.(seen)
   if ('sent' in seen && !sameParts(seen.sent, parts))
     return { ...unable('the frame sent is not the frame captured: a fault of sigframe'), ...unjudged }
   const fate = fateOf(seen, foreign, { poison, load })
   return { ...fate, ...(fate.outcome === 'unable' ? unjudged : judge(seen)) }
 }
+
+/** Who returns from frames on this machine: the generation of its kernel as its fingerprint says; null where that is not known. */
+export const returningFrom = (probe: Probe, generation: GenerationId | null): Returning => ({
+  probe,
+  task: taskOf(probe),
+  policy: policyFor(generation === null ? null : generationOf(generation), probe.layout),
+})
 
 /**
  * Sends foreign frames as they are, one after the other: this machine's own frame is delivered, and its fpstate replaced.
@@ -173,8 +184,7 @@ export const replayFrames = (
   jobs: readonly FrameJob[],
   generation: GenerationId | null,
 ): ReplayedFrame[] => {
-  const policy = policyFor(generation === null ? null : generationOf(generation), probe.layout)
-  const returning = { probe, task: taskOf(probe), policy }
+  const returning = returningFrom(probe, generation)
   let stuck = 0
   const count = (seen: Seen): void => {
     if (isStuck(seen)) stuck += 1
@@ -182,9 +192,9 @@ export const replayFrames = (
   return jobs.flatMap(({ from, frame }) => {
     const foreign = foreignFrame(frame)
     const unknown = unknownOf(foreign, probe.layout)
-    const fate =
+    const { arrived, ...fate } =
       stuck < mostStuck
-        ? replayForeign(returning, foreign, count)
+        ? sendForeign(returning, foreign, count)
         : { ...unable(`not sent: ${stuck} frames before made no progress`), ...unjudged }
     return from.map(source => ({ from: source, unknown, ...fate }))
   })
