@@ -11,6 +11,7 @@ import { executeCase } from './execute.ts'
 import type { Watched } from './kernel-log.ts'
 import type { HostResult, KernelResult } from './results.ts'
 import type { FrameCase } from './selftest.ts'
+import { compactsBuffers } from './task.ts'
 
 const readLine = (path: string): string | null => {
   try {
@@ -46,6 +47,8 @@ export const describeHost = (cpu: HostCpu, probe: Probe): HostResult => ({
     xfd,
     supervisor,
   })),
+  mxcsrMask: cpu.mxcsrMask,
+  compacts: compactsBuffers(cpu),
 })
 
 /**

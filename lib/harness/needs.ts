@@ -12,6 +12,10 @@ type Need = (context: CaseContext) => string | null
 export const needsExtended: Need = ({ layout }) =>
   layout.extended.length === 0 ? 'this task has nothing above SSE' : null
 
+/** A component that MXCSR goes with where SSE is left out, as the witness of a 32-bit frame leaves it out: AVX. */
+export const needsMxcsrWithoutSse: Need = ({ layout }) =>
+  layout.has('avx') ? null : 'this task has nothing above SSE that MXCSR goes with'
+
 /** A CPU that faults on reserved bits of MXCSR. */
 export const needsMxcsrCheck = (_: CaseContext, { checksMxcsr }: Traits): string | null =>
   checksMxcsr ? null : 'this CPU does not check MXCSR'

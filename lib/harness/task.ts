@@ -6,6 +6,7 @@ import type { ImageSource } from '../probe/request.ts'
 import type { Probe } from '../probe/session.ts'
 import type { XrstorAnswer, XrstorAsk } from '../probe/xrstor.ts'
 import { diffComponents } from '../xstate/compare.ts'
+import type { HostCpu } from '../xstate/host.ts'
 import { fieldOffset, initFcw, initImage, initMxcsr, XsaveImage } from '../xstate/image.ts'
 import type { Layout } from '../xstate/layout.ts'
 import { randomImage, randomMxcsr } from '../xstate/random.ts'
@@ -145,9 +146,12 @@ const xsavecAndXsaves = 2 | 8
  * no flag in /proc/cpuinfo, though CPUID has it.
  * @param cpuinfo the text; null where it cannot be read
  */
-const compacts = ({ cpu }: Pick<Probe, 'cpu'>, cpuinfo: string | null): boolean => {
+export const compactsBuffers = (
+  { xsaveFeatures }: Pick<HostCpu, 'xsaveFeatures'>,
+  cpuinfo: string | null = readCpuinfo(),
+): boolean => {
   const [flags] = /^flags\s*:.*$/m.exec(cpuinfo ?? '') ?? []
-  return flags === undefined ? (cpu.xsaveFeatures & xsavecAndXsaves) !== 0 : / xsave[cs]( |$)/.test(flags)
+  return flags === undefined ? (xsaveFeatures & xsavecAndXsaves) !== 0 : / xsave[cs]( |$)/.test(flags)
 }
 
 const readCpuinfo = (): string | null => {
@@ -169,7 +173,7 @@ export const taskOf = (
   const layout: Layout = probe.layout
   return {
     layout,
-    compacts: compacts(probe, cpuinfo),
+    compacts: compactsBuffers(probe.cpu, cpuinfo),
     avxLoadsMxcsr: layout.xsave && avxLoadsMxcsr(probe),
     keepsPointers: layout.xsave && keepsPointers(probe),
     keepsZmmHi256: keepsZmmHi256(probe),

@@ -2,6 +2,7 @@
 import { type Observed, treatmentText } from '../contract/treatment.ts'
 import type { SwBytes } from '../frame/reader.ts'
 import type { HostResult, KernelResult } from '../harness/results.ts'
+import { toolVersion } from '../version.ts'
 import type { Layout } from '../xstate/layout.ts'
 import { plainHost, plainKernel, toJson } from './json.ts'
 import { layoutPicture } from './layout-picture.ts'
@@ -94,6 +95,9 @@ export const infoText = (info: Info, style: Style): string =>
 /** For machines; 64-bit values are hexadecimal strings. */
 export const infoJson = ({ host, kernel, layout, sw }: Info): string =>
   toJson({
+    format: 'sigframe info',
+    version: 1,
+    tool: { name: 'sigframe', version: toolVersion() },
     host: plainHost(host),
     layout: { size: layout.size, ...layout.toJSON() },
     sw: { ...sw, xfeatures: hex(sw.xfeatures) },

@@ -1,4 +1,5 @@
 /** What `sigframe run` would run, as a C program: a case, or a selftest, for this host's frames or another CPU's. */
+import { catalogueLayout } from '../catalogue/catalogue.ts'
 import { type GenerationId, generationOf } from '../contract/generations.ts'
 import { outOfRange } from '../errors.ts'
 import { type PlannedCase, planCases, planWithoutXsave, type SkippedCase } from '../harness/plan.ts'
@@ -9,8 +10,7 @@ import { planAll, Sessions } from '../harness/sessions.ts'
 import { hostOfLayout, limitsOfLayout } from '../probe/geometry.ts'
 import { type ComponentName, componentAt } from '../xstate/components.ts'
 import { readHostCpu } from '../xstate/host.ts'
-import { type KnownLayoutName, knownLayouts } from '../xstate/known-layouts.ts'
-import { createLayout, type Layout } from '../xstate/layout.ts'
+import type { Layout } from '../xstate/layout.ts'
 import { reproducibleCase } from './case.ts'
 import { isSkipped, type Reproducible, type SkippedTest } from './model.ts'
 import { cReproducer, cSelftest } from './reproducer.ts'
@@ -21,8 +21,8 @@ export interface Selection {
   readonly long: boolean
   /** What is demanded; what is newer is an XFAIL otherwise. */
   readonly require: GenerationId | null
-  /** Whose frames; this host's if left out. */
-  readonly layout?: KnownLayoutName
+  /** Whose frames: a name of the catalogue; this host's if left out. */
+  readonly layout?: string
 }
 
 type Cases = readonly (PlannedCase | SkippedCase)[]
@@ -33,8 +33,8 @@ const permittedOf = (layout: Layout): ComponentName[] =>
     .components.filter(({ index, xfd }) => xfd && (layout.features >> BigInt(index)) & 1n)
     .map(({ index }) => componentAt(index).name)
 
-const casesOn = (selftests: readonly Selftest[], name: KnownLayoutName, long: boolean): Cases => {
-  const layout = createLayout(knownLayouts[name])
+const casesOn = (selftests: readonly Selftest[], name: string, long: boolean): Cases => {
+  const layout = catalogueLayout(name, 'layout')
   if (!layout.xsave) return selftests.flatMap(planWithoutXsave)
   const session = {
     layout,
@@ -60,7 +60,7 @@ const casesHere = async (selftests: readonly Selftest[], long: boolean): Promise
 
 /**
  * A case that is named alone becomes a reproducer; more of one selftest become a selftest.
- * @throws RangeError for names of nothing, of more than one selftest, or of a case that cannot be a C program;
+ * @throws RangeError for names of nothing, for a layout that the catalogue lacks, of more than one selftest, or of a case that cannot be a C program;
  *   NativeUnavailableError where nothing can be probed and no layout is named
  */
 export const cOfSelection = async ({ select: names, long, layout, require }: Selection): Promise<string> => {

@@ -2,6 +2,7 @@
  * An XSAVE image: the bytes of an area in the standard format, with the fields' names. Offsets are those of the
  * 64-bit format: Intel SDM volume 1, table 10-2 (legacy region), 13.4.2 (header), 13.5 (components).
  */
+import { viewOf } from '../bytes.ts'
 import { checkBytes, checkInteger, checkU64, hex, isUint8Array, outOfRange, wrongType } from '../errors.ts'
 import { type ComponentName, namesOf } from './components.ts'
 import { headerSize, Layout, legacyFeatures, legacySize } from './layout.ts'
@@ -340,8 +341,6 @@ const checkTilecfg = (image: XsaveImage, field: string): void => {
   const view = viewOf(config)
   for (let i = 0; i < palette1.tiles; i++) checkTile(view, i, field)
 }
-
-const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 
 const inUse = ({ layout, xstateBv }: XsaveImage, name: ComponentName): boolean =>
   layout.has(name) && (xstateBv & layout.component(name).mask) !== 0n

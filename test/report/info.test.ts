@@ -2,14 +2,13 @@ import picocolors from 'picocolors'
 import { describe, expect, test } from 'vitest'
 import { type Info, infoJson, infoText } from '../../lib/report/info.ts'
 import { widthOf } from '../../lib/report/text.ts'
-import { type KnownLayoutName, knownLayouts } from '../../lib/xstate/known-layouts.ts'
-import { createLayout } from '../../lib/xstate/layout.ts'
+import { known, knownNames } from '../xstate/arbitrary.ts'
 import { evidence, host, kernel, log } from './stub.ts'
 
 const style = { columns: 80, colors: picocolors.createColors(false) }
 
-const infoOf = (name: KnownLayoutName, changes: Partial<Info> = {}): Info => {
-  const layout = createLayout(knownLayouts[name])
+const infoOf = (name: string, changes: Partial<Info> = {}): Info => {
+  const layout = known(name)
   const sw = {
     magic1: layout.xsave ? 0x46505853 : 0,
     extendedSize: layout.size + 4,
@@ -77,7 +76,7 @@ test('a host whose kernel was not told', () => {
   expect(text).not.toContain('Told as')
 })
 
-describe.each(Object.keys(knownLayouts) as KnownLayoutName[])('%s', name => {
+describe.each(knownNames)('%s', name => {
   test.each([80, 120])('keeps to %i columns', columns => {
     for (const line of infoText(infoOf(name), { ...style, columns }).split('\n'))
       expect(widthOf(line), line).toBeLessThanOrEqual(columns)
@@ -86,7 +85,7 @@ describe.each(Object.keys(knownLayouts) as KnownLayoutName[])('%s', name => {
   test('as JSON: 64-bit values are hexadecimal strings', () => {
     const info = infoOf(name)
     const json = JSON.parse(infoJson(info))
-    expect(Object.keys(json)).toEqual(['host', 'layout', 'sw', 'kernel'])
+    expect(Object.keys(json)).toEqual(['format', 'version', 'tool', 'host', 'layout', 'sw', 'kernel'])
     expect(json.layout).toEqual({ size: info.layout.size, ...JSON.parse(JSON.stringify(info.layout)) })
     expect(json.sw.xfeatures).toBe(`0x${info.layout.features.toString(16)}`)
     expect(json.kernel).toEqual(info.kernel)

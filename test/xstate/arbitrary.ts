@@ -1,14 +1,21 @@
 import fc from 'fast-check'
+import { catalogueLayout, catalogueNames } from '../../lib/catalogue/catalogue.ts'
 import type { ComponentName } from '../../lib/xstate/components.ts'
-import { type KnownLayoutName, knownLayouts } from '../../lib/xstate/known-layouts.ts'
-import { createLayout, type Layout } from '../../lib/xstate/layout.ts'
+import type { Layout, LayoutSource } from '../../lib/xstate/layout.ts'
+
+/** The CPUs that are known. */
+export const knownNames: readonly string[] = catalogueNames()
 
 /** The layout of a known CPU. */
-export const known = (name: KnownLayoutName): Layout => createLayout(knownLayouts[name])
+export const known = (name: string): Layout => catalogueLayout(name)
 
-const names = Object.keys(knownLayouts) as KnownLayoutName[]
+/** What it is made of, to make another. */
+export const knownSource = (name: string): LayoutSource => {
+  const { xcr0, userFeatures, ...rest } = known(name).toJSON()
+  return { ...rest, xcr0: BigInt(xcr0), userFeatures: BigInt(userFeatures) }
+}
 
-export const anyLayout: fc.Arbitrary<Layout> = fc.constantFrom(...names).map(known)
+export const anyLayout: fc.Arbitrary<Layout> = fc.constantFrom(...knownNames).map(known)
 
 export const anySeed: fc.Arbitrary<number> = fc.maxSafeInteger()
 

@@ -2,10 +2,17 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { ComponentName } from '../../lib/xstate/components.ts'
 import { imageFrom, initImage, validateLoadable, XsaveImage } from '../../lib/xstate/image.ts'
-import { knownLayouts } from '../../lib/xstate/known-layouts.ts'
 import { createLayout, type Layout } from '../../lib/xstate/layout.ts'
 import { randomImage } from '../../lib/xstate/random.ts'
-import { anyHostile, anyLayout, anySeed, hostileValues, known, revokedProxy } from './arbitrary.ts'
+import {
+  anyHostile,
+  anyLayout,
+  anySeed,
+  hostileValues,
+  known,
+  knownSource,
+  revokedProxy,
+} from './arbitrary.ts'
 
 describe('initImage', () => {
   it('is zero but for FCW and MXCSR', () => {
@@ -109,7 +116,7 @@ describe('the fields of an image', () => {
   })
 
   it('do not reach out of tile data that is smaller than palette 1', () => {
-    const source = knownLayouts['sapphire-rapids-tiles']
+    const source = knownSource('sapphire-rapids-tiles')
     const components = source.components.map(c => (c.index === 18 ? { ...c, size: 4096 } : c))
     expect(() => initImage(createLayout({ ...source, components })).tmm(7)).toThrow(
       /^xtiledata\.size is 4096, /,

@@ -1,11 +1,10 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { type ComponentName, maskOf, namesOf } from '../../lib/xstate/components.ts'
-import { type KnownLayoutName, knownLayouts } from '../../lib/xstate/known-layouts.ts'
 import { createLayout, type Layout, type LayoutSource, layoutFromJSON } from '../../lib/xstate/layout.ts'
-import { anyFeatures, anyHostile, anyLayout, known } from './arbitrary.ts'
+import { anyFeatures, anyHostile, anyLayout, known, knownSource } from './arbitrary.ts'
 
-const json = (name: KnownLayoutName): Record<string, unknown> => JSON.parse(JSON.stringify(known(name)))
+const json = (name: string): Record<string, unknown> => JSON.parse(JSON.stringify(known(name)))
 
 describe('known layouts', () => {
   it.each([
@@ -19,7 +18,7 @@ describe('known layouts', () => {
     ['sapphire-rapids', 0x202e7n, 2816],
     ['sapphire-rapids-tiles', 0x602e7n, 11008],
     ['diamond-rapids', 0xa02e7n, 2816],
-    ['zen3', 0x207n, 840],
+    ['zen3', 0x207n, 2440],
     ['zen4', 0x2e7n, 2440],
   ] as const)('%s has features %s in %i bytes', (name, features, size) => {
     const layout = known(name)
@@ -30,7 +29,7 @@ describe('known layouts', () => {
 
   it('put the same component elsewhere on another vendor', () => {
     expect(known('alder-lake').offset('pkru')).toBe(2688)
-    expect(known('zen3').offset('pkru')).toBe(832)
+    expect(known('zen3').offset('pkru')).toBe(2432)
     expect(known('skylake-sp').offset('opmask')).toBe(1088)
     expect(known('zen4').offset('opmask')).toBe(832)
     expect(known('diamond-rapids').offset('apx')).toBe(known('skylake').offset('bndregs'))
@@ -93,11 +92,11 @@ describe('a layout', () => {
 
   it('holds a component that nobody knows yet', () => {
     const future: LayoutSource = {
-      ...knownLayouts.haswell,
+      ...knownSource('haswell'),
       xcr0: 0x10_0007n,
       userFeatures: 0x10_0007n,
       components: [
-        ...knownLayouts.haswell.components,
+        ...knownSource('haswell').components,
         { index: 20, size: 48, offset: 832, alignedCompacted: false, supervisor: false, xfd: false },
       ],
     }
@@ -108,12 +107,15 @@ describe('a layout', () => {
   })
 
   it('takes an MXCSR mask of 0 as the default', () => {
-    expect(createLayout({ ...knownLayouts.haswell, mxcsrMask: 0 }).mxcsrMask).toBe(0xffbf)
+    expect(createLayout({ ...knownSource('haswell'), mxcsrMask: 0 }).mxcsrMask).toBe(0xffbf)
   })
 
   it('keeps what the host has and the task has not, supervisor components too', () => {
     const cet = { index: 11, size: 16, offset: 0, alignedCompacted: false, supervisor: true, xfd: false }
-    const layout = createLayout({ ...knownLayouts.zen3, components: [cet, ...knownLayouts.zen3.components] })
+    const layout = createLayout({
+      ...knownSource('zen3'),
+      components: [cet, ...knownSource('zen3').components],
+    })
     expect(layout.has('cet_u')).toBe(false)
     expect(layout.toJSON().components).toContainEqual(cet)
   })

@@ -9,10 +9,9 @@ import {
 import type { ComponentName } from '../../lib/xstate/components.ts'
 import { maskOf, namesOf } from '../../lib/xstate/components.ts'
 import { initImage, validateLoadable } from '../../lib/xstate/image.ts'
-import { knownLayouts } from '../../lib/xstate/known-layouts.ts'
 import { createLayout } from '../../lib/xstate/layout.ts'
 import { createRandom, randomComponent, randomImage, randomMxcsr } from '../../lib/xstate/random.ts'
-import { anyFeatures, anyHostile, anyLayout, anyPlace, anySeed, known } from './arbitrary.ts'
+import { anyFeatures, anyHostile, anyLayout, anyPlace, anySeed, known, knownSource } from './arbitrary.ts'
 
 describe('randomImage', () => {
   it('can be loaded, has what was asked, and nothing of it is init', () => {
@@ -123,11 +122,11 @@ describe('randomImage', () => {
   })
 
   const unknown = createLayout({
-    ...knownLayouts.haswell,
+    ...knownSource('haswell'),
     xcr0: 0x10_0007n,
     userFeatures: 0x10_0007n,
     components: [
-      ...knownLayouts.haswell.components,
+      ...knownSource('haswell').components,
       { index: 20, size: 45, offset: 832, alignedCompacted: false, supervisor: false, xfd: false },
     ],
   })
@@ -225,7 +224,7 @@ describe('randomMxcsr', () => {
     ['no DAZ', 511],
   ] as const)('%s: all values in turn, none of them init', (name, count) => {
     const layout =
-      name === 'haswell' ? known(name) : createLayout({ ...knownLayouts.nehalem, mxcsrMask: 0xffbf })
+      name === 'haswell' ? known(name) : createLayout({ ...knownSource('nehalem'), mxcsrMask: 0xffbf })
     for (const first of [0, -5000, 2 ** 40]) {
       const values = Array.from({ length: count }, (_, i) => randomMxcsr(layout, first + i))
       expect(new Set(values).size).toBe(count)
