@@ -19,6 +19,8 @@ export interface FileKind {
   readonly longestAt: (path: readonly PropertyKey[]) => number
   /** Levels; a bundle's if left out. */
   readonly deepest?: number
+  /** What to do with an ELF file, where users may take one for such a file. */
+  readonly elfHint?: string
 }
 
 type Issue = z.core.$ZodIssue
@@ -28,7 +30,7 @@ const longestMessage = 500
 const fileText = (file: string): string => oneLine(file, longestMessage)
 
 /** The error for a file that is wrong as a whole: `name problem`. */
-const wrongFile = (kind: FileKind, file: string, problem: string): Error =>
+export const wrongFile = (kind: FileKind, file: string, problem: string): Error =>
   kind.createError(`${fileText(file)} ${oneLine(problem, longestMessage)}`)
 
 /** The error for a part of it, when the problem names the field already: `name: problem`. */
@@ -112,6 +114,16 @@ export const checkSchema = <T>(
   throw wrongField(kind, file, [...at, ...issue.path], problemOf(issue))
 }
 
+/** What a schema cannot say of a file: work whose TypeError or RangeError names a field of it. @throws the kind's error */
+export const checkMeaning = <T>(kind: FileKind, file: string, work: () => T): T => {
+  try {
+    return work()
+  } catch (error) {
+    if (error instanceof TypeError || error instanceof RangeError) throw wrongPart(kind, file, error.message)
+    throw error
+  }
+}
+
 /** Refuses what is deeper or longer than any file of the kind. */
 const checkShape = (
   kind: FileKind,
@@ -147,24 +159,48 @@ export const parseBounded = (kind: FileKind, file: string, text: string): unknow
   return value
 }
 
+/** Standard input, which need not be anything that can be opened: a socket is not. */
+export const standardInput = '/dev/stdin'
+
+const waiting = new Int32Array(new SharedArrayBuffer(4))
+
+/** Reads; where nothing has come yet and nobody waits for it, it is waited for here. */
+const readSome = (descriptor: number, chunk: Buffer): number => {
+  for (;;) {
+    try {
+      return readSync(descriptor, chunk)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error
+      Atomics.wait(waiting, 0, 0, 10)
+    }
+  }
+}
+
 /** At most `most` bytes and one more, from anything that can be read: also a pipe, which has no size. */
 const readBounded = (file: string, most: number): Buffer => {
-  const descriptor = openSync(file, 'r')
+  const isInput = file === standardInput
+  const descriptor = isInput ? 0 : openSync(file, 'r')
   try {
     const chunks: Buffer[] = []
     let length = 0
     while (length <= most) {
       const chunk = Buffer.allocUnsafe(Math.min(1 << 20, most + 1 - length))
-      const read = readSync(descriptor, chunk)
+      const read = readSome(descriptor, chunk)
       if (read === 0) break
       chunks.push(chunk.subarray(0, read))
       length += read
     }
     return Buffer.concat(chunks)
   } finally {
-    closeSync(descriptor)
+    if (!isInput) closeSync(descriptor)
   }
 }
+
+const elfMagic = Buffer.from('\x7fELF', 'latin1')
+
+/** For frames: core files have them. */
+export const coreHint =
+  'sigframe lint FILE --save PREFIX keeps the frames of a core file, which must be a file on disk: a pipe cannot be searched'
 
 /** The text in a file. */
 export const readText = (kind: FileKind, file: string): string => {
@@ -175,6 +211,8 @@ export const readText = (kind: FileKind, file: string): string => {
     const reason = (error as Error).message.replace(/, \w+( '.*')?$/s, '')
     throw wrongFile(kind, file, `cannot be read (${reason})`)
   }
+  if (kind.elfHint !== undefined && bytes.subarray(0, elfMagic.length).equals(elfMagic))
+    throw wrongFile(kind, file, `is an ELF file, no ${kind.noun}: ${kind.elfHint}`)
   if (bytes.length > kind.largest)
     throw wrongFile(kind, file, `is larger than ${kind.largest} bytes, the most that is read`)
   try {

@@ -1,15 +1,15 @@
 /** An explanation of a saved probe for people and for machines. */
-import { defaultPkru } from '../contract/predict/compare.ts'
 import { decidedBy } from '../contract/predict/words.ts'
-import { ruleOf } from '../contract/rules.ts'
 import { treatmentText } from '../contract/treatment.ts'
 import type { Explained, Origin } from '../harness/explain.ts'
 import { plainOp } from '../harness/repro.ts'
 import { namesOf } from '../xstate/components.ts'
+import { defaultPkru } from '../xstate/pkru.ts'
+import { decisionLines } from './decisions.ts'
 import { toJson } from './json.ts'
 import type { SavedProbe } from './probe-file.ts'
 import { labelled, type Style } from './style.ts'
-import { align, hang, oneLine } from './text.ts'
+import { align, oneLine } from './text.ts'
 
 const originText: Readonly<Record<Origin, string>> = {
   frame: 'from the frame',
@@ -20,15 +20,6 @@ const originText: Readonly<Record<Origin, string>> = {
 }
 
 const hex = (value: bigint | number): string => `0x${value.toString(16)}`
-
-const decisionLines = ({ decisions }: Explained, style: Style): string[] => {
-  const { colors, columns } = style
-  return decisions.flatMap(({ step: { rule }, said }) => {
-    if (said === 'passes') return [colors.dim(`  ${rule}: passes`)]
-    const { sentence, commit } = ruleOf(rule)
-    return [colors.bold(`  ${rule}: ${said}`), ...hang('    ', `${sentence} (${commit})`, columns)]
-  })
-}
 
 const registerLines = ({ registers, mxcsr }: Explained): string[] => [
   ...align(registers.map(({ name, origin }) => [`  ${name}`, originText[origin]])),
@@ -72,7 +63,7 @@ export const explainText = (saved: SavedProbe, explained: Explained, style: Styl
     ...labelled('Kernel    ', `${generation.id}: ${generation.summary}`, style),
     '',
     style.colors.bold('Decisions'),
-    ...decisionLines(explained, style),
+    ...decisionLines(explained.decisions, style),
     '',
     ...labelled(
       'Outcome   ',

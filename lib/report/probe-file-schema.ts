@@ -4,6 +4,7 @@ import { type Abi, abis } from '../frame/abi.ts'
 import { type Raise, raises, type StackState, stackStates } from '../probe/request.ts'
 import { longestArray } from './bundle-limits.ts'
 import { layoutSchema } from './layout-schema.ts'
+import { originHostSchema, originKernelSchema, toolSchema } from './origin-schema.ts'
 import type { ProbeFile } from './probe-file.ts'
 
 const longestName = 500
@@ -23,19 +24,7 @@ const image = z
   .max(longestImage)
   .regex(/^[0-9a-f]*$/, 'must be hexadecimal digits in lower case')
 
-const host = z
-  .object({
-    vendor: name,
-    brand: name,
-    family: count,
-    model: count,
-    stepping: count,
-    microcode: name.nullable(),
-    hypervisor: name.nullable(),
-  })
-  .nullable()
-  .default(null)
-  .describe('The machine that was probed; null or absent where it is not told.')
+const host = originHostSchema.describe('The machine that was probed; null or absent where it is not told.')
 
 const layout = layoutSchema.describe('Where each component lies in the images and in the frame.')
 
@@ -55,14 +44,7 @@ const edit = z
   .max(longestArray)
   .describe('Operations on the frame: bytes are hexadecimal digits, 64-bit values 0x strings.')
 
-const kernel = z
-  .object({
-    release: name.describe('uname -r'),
-    generation: name.nullable().describe('Told by what the kernel does; null where it was not told.'),
-  })
-  .nullable()
-  .default(null)
-  .describe('The kernel that was probed.')
+const kernel = originKernelSchema.describe('The kernel that was probed.')
 
 const finding = z
   .object({
@@ -82,7 +64,7 @@ export const probeFileSchema: z.ZodType<ProbeFile> = z
   .object({
     format: z.literal('sigframe probe'),
     version: z.literal(1),
-    tool: z.object({ name: z.literal('sigframe'), version: name.describe('Of the tool that wrote this.') }),
+    tool: toolSchema,
     host,
     layout,
     permissions: z

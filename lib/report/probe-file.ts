@@ -8,7 +8,7 @@ import type { Abi } from '../frame/abi.ts'
 import { compileEdit } from '../frame/compile.ts'
 import type { EditOp } from '../frame/edit.ts'
 import { plainOp } from '../harness/repro.ts'
-import type { HostResult } from '../harness/results.ts'
+import type { OriginHost, OriginKernel } from '../harness/results.ts'
 import { limitsOfLayout } from '../probe/geometry.ts'
 import type { AlternateStack, Raise } from '../probe/request.ts'
 import { toolVersion } from '../version.ts'
@@ -16,7 +16,7 @@ import { type ComponentName, componentNamed } from '../xstate/components.ts'
 import { imageFrom, validateLoadable, type XsaveImage } from '../xstate/image.ts'
 import { type Layout, type LayoutJson, layoutFromJSON } from '../xstate/layout.ts'
 import { longestArray } from './bundle-limits.ts'
-import { checkSchema, type FileKind, parseBounded, readText, wrongPart } from './checked-file.ts'
+import { checkMeaning, checkSchema, type FileKind, parseBounded, readText } from './checked-file.ts'
 import { toJson } from './json.ts'
 
 /** A saved probe that cannot be used; the message is for the user. */
@@ -37,19 +37,6 @@ const kind: FileKind = {
   longestAt: () => longestArray,
 }
 
-/** What is told of the machine. */
-export type ProbeHost = Pick<
-  HostResult,
-  'vendor' | 'brand' | 'family' | 'model' | 'stepping' | 'microcode' | 'hypervisor'
->
-
-export interface ProbeKernel {
-  /** uname -r */
-  readonly release: string
-  /** Null where it was not told. */
-  readonly generation: string | null
-}
-
 /** Where a kernel did otherwise than was expected of it. */
 export interface Finding {
   /** Of the run that found it. */
@@ -65,7 +52,7 @@ export interface Finding {
 
 /** All that repeats a probe. */
 export interface SavedProbe {
-  readonly host: ProbeHost | null
+  readonly host: OriginHost | null
   readonly layout: Layout
   /** What the session asked the kernel for. */
   readonly permissions: readonly ComponentName[]
@@ -77,7 +64,7 @@ export interface SavedProbe {
   readonly poison: XsaveImage
   /** Read from a file, bytes and 64-bit values are strings. */
   readonly edit: readonly EditOp[]
-  readonly kernel: ProbeKernel | null
+  readonly kernel: OriginKernel | null
   readonly finding: Finding | null
 }
 
@@ -104,7 +91,7 @@ const plainHost = ({
   stepping,
   microcode,
   hypervisor,
-}: ProbeHost): ProbeHost => ({
+}: OriginHost): OriginHost => ({
   vendor,
   brand,
   family,
@@ -166,23 +153,21 @@ const savedFrom = (file: ProbeFile): SavedProbe => {
   return { host, layout, permissions, abi, raise, stack, load, poison, edit, kernel, finding }
 }
 
+/** The probe of a value that JSON.parse gave. @throws ProbeFileError */
+export const probeFromValue = async (value: unknown, file: string): Promise<SavedProbe> => {
+  // Loading zod takes longer than many a run: only those pay for it who read a file.
+  const { probeFileSchema } = await import('./probe-file-schema.ts')
+  const checked = checkSchema(kind, file, probeFileSchema, value)
+  return checkMeaning(kind, file, () => savedFrom(checked))
+}
+
 /**
  * The probe of a text.
  * @param file how messages call it
  * @throws ProbeFileError
  */
-export const parseProbeFile = async (text: string, file: string): Promise<SavedProbe> => {
-  const value = parseBounded(kind, file, text)
-  // Loading zod takes longer than many a run: only those pay for it who read a file.
-  const { probeFileSchema } = await import('./probe-file-schema.ts')
-  const checked = checkSchema(kind, file, probeFileSchema, value)
-  try {
-    return savedFrom(checked)
-  } catch (error) {
-    if (error instanceof TypeError || error instanceof RangeError) throw wrongPart(kind, file, error.message)
-    throw error
-  }
-}
+export const parseProbeFile = async (text: string, file: string): Promise<SavedProbe> =>
+  await probeFromValue(parseBounded(kind, file, text), file)
 
 /** The probe in a file. @throws ProbeFileError */
 export const readProbeFile = async (file: string): Promise<SavedProbe> =>

@@ -79,7 +79,7 @@ const finding = {
 test('--help has examples, and keeps to 80 columns', async () => {
   const { code, stdout, stderr } = await sigframe(['explain', '--help'])
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
-  expect(stdout).toMatch(/Examples:\n {2}sigframe explain sigframe-fuzz-1-1\.json\n/)
+  expect(stdout).toMatch(/\n {2}sigframe explain sigframe-fuzz-1-1\.json --kernel larger --c repro\.c\n/)
   for (const line of stdout.split('\n')) expect(line.length).toBeLessThanOrEqual(80)
 })
 
@@ -249,11 +249,11 @@ describe('wrong usage: one line on stderr, nothing on stdout, exit code 64', () 
       () => [fileOf(probeFileJson(probeOf([])).slice(0, 300))],
       /is not JSON: it ends too early/,
     ],
-    ['no probe', () => [fileOf('[]')], /\.json: the probe must be an object, not /],
+    ['no probe', () => [fileOf('[]')], /\.json: the frame or probe must be an object, not /],
     [
       'another format',
       () => [fileOf({ ...good(), format: 'sigframe bundle' })],
-      /: format is "sigframe bundle", must be sigframe probe$/,
+      /: format is "sigframe bundle", must be one of "sigframe frame" "sigframe probe"$/,
     ],
     ['another version', () => [fileOf({ ...good(), version: 2 })], /: version is 2, must be 1$/],
     [

@@ -16,10 +16,10 @@ import {
   type SavedProbe,
 } from '../../lib/report/probe-file.ts'
 import { probeFileJsonSchema } from '../../lib/report/probe-file-schema.ts'
-import { type KnownLayoutName, knownLayouts } from '../../lib/xstate/known-layouts.ts'
 import { createRandom, randomImage } from '../../lib/xstate/random.ts'
 import { limitsOf } from '../contract/simulated-probe.ts'
-import { known } from '../xstate/arbitrary.ts'
+import { known, knownNames } from '../xstate/arbitrary.ts'
+import { changed, type Path } from './broken.ts'
 
 const schemaFile = join(import.meta.dirname, '../../docs/probe.schema.json')
 
@@ -104,7 +104,7 @@ describe('what was written is read again', () => {
     expect(probeFileJson(read)).toBe(probeFileJson(probe))
   })
 
-  test.each(Object.keys(knownLayouts) as KnownLayoutName[])('any frame of the grammar: %s', async name => {
+  test.each(knownNames)('any frame of the grammar: %s', async name => {
     const layout = known(name)
     if (!layout.xsave) return
     const draw = createGrammar({
@@ -154,19 +154,6 @@ describe('what was written is read again', () => {
     expect(text.endsWith('\n}\n')).toBe(true)
   })
 })
-
-type Path = readonly (string | number)[]
-
-/** A copy in which one field is another; undefined leaves it out. */
-const changed = (value: unknown, [key, ...rest]: Path, to: unknown): unknown => {
-  if (key === undefined) return to
-  const copy = (Array.isArray(value) ? [...value] : { ...(value as object) }) as Record<
-    string | number,
-    unknown
-  >
-  copy[key] = changed(copy[key], rest, to)
-  return copy
-}
 
 const refusal = (path: Path, to: unknown): Promise<string> => problem(JSON.stringify(changed(json, path, to)))
 
