@@ -8,6 +8,8 @@ export const magic1 = 0x46505853
 /** FP_XSTATE_MAGIC2, right behind the XSAVE area: it is all there. */
 export const magic2 = 0x46505845
 export const magic2Size = 4
+/** Bytes of an XSAVE area that is looked at: several times the largest there is (11008, with AMX tiles). */
+export const largestFrame = 64 << 10
 
 /** A named little-endian unsigned of the fpstate: offset from its start and width, in bytes. */
 export interface FieldPlace {

@@ -4,6 +4,7 @@
  * (arch/x86/include/uapi/asm/sigcontext.h), `convert_from_fxsr` and `convert_to_fxsr`
  * (arch/x86/kernel/fpu/regset.c), `save_fsave_header` (arch/x86/kernel/fpu/signal.c); all as in 64-bit kernels.
  */
+import { viewOf } from '../bytes.ts'
 import { byteLengthOf, checkBytes, checkInteger, isUint8Array, outOfRange, wrongType } from '../errors.ts'
 import { fieldOffset } from '../xstate/image.ts'
 import type { FieldPlace } from './format.ts'
@@ -47,8 +48,6 @@ export interface Fsave {
   readonly status: number
   readonly magic: number
 }
-
-const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 
 const stAt = (i: number): number => fsaveSt.at + i * fsaveSt.size
 const fxStSize = 16
