@@ -1,7 +1,8 @@
 /** `sigframe bench`: the engine against the plain loop and against itself, on this host, now. */
 import { availableParallelism, release } from 'node:os'
 import { open } from '../probe/session.ts'
-import type { Wanted } from './lane.ts'
+import { withCoreLane } from './core-lane.ts'
+import type { Lane, Wanted } from './lane.ts'
 import { lanesOf } from './lanes.ts'
 import { type Measured, measure } from './measure.ts'
 
@@ -30,14 +31,18 @@ const share = 0.85
  * @param seconds for all of it together, roughly
  * @throws NativeUnavailableError, BenchError
  */
-export const bench = async (
+export const bench = (seconds: number, onStep?: (done: number, of: number) => void): Promise<BenchResult> =>
+  withCoreLane(core => benchWith(core, seconds, onStep))
+
+const benchWith = async (
+  core: Lane,
   seconds: number,
   onStep?: (done: number, of: number) => void,
 ): Promise<BenchResult> => {
   const probe = await open()
   const pinned = await open({ pin: true })
   try {
-    const lanes = lanesOf(probe, pinned)
+    const lanes = [...lanesOf(probe, pinned), core]
     const parts = lanes.reduce((sum, { weight, against }) => sum + weight * (1 + against.length), 0)
     const sliceMs = (seconds * 1000 * share) / (parts * rounds)
     const measured = await measure(lanes, { rounds, sliceMs }, onStep)

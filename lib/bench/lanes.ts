@@ -7,6 +7,7 @@ import type { Probe } from '../probe/session.ts'
 import { randomImage } from '../xstate/random.ts'
 import { fuzzLane } from './fuzz-lane.ts'
 import { BenchError, type Lane, type Wanted, type Yardstick } from './lane.ts'
+import { matrixLane } from './matrix-lane.ts'
 
 const compacted = 1n << 63n
 const siKernel = 128
@@ -174,6 +175,7 @@ export const lanesOf = (probe: Probe, pinned: Probe): Lane[] => {
       : []),
     ...ia32.map(abi => ia32Lane(probe, abi, load, good64)),
     ...(layout.xsave ? [fuzzLane(pinned)] : []),
+    matrixLane(loop),
     laneOf('isolated', { perSecond: 5000 }, batched(probe, apart), [loop]),
     laneOf(
       'live edits, pinned',

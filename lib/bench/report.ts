@@ -42,7 +42,8 @@ export const benchText = ({ host, rounds, lanes }: BenchResult, style: Style): s
   const about = `${host.cpu}, ${plural(host.cpus, 'CPU')}, Linux ${host.kernel}, Node ${host.node}`
   const meaning =
     'The ratio is that of the engine to what stands under “against”. plain: a C loop that raises and returns the ' +
-    `same frames in the probe process alone; 64-bit: batched good frames. Medians of ${rounds} rounds, all in turn; ` +
+    `same frames in the probe process alone; 64-bit: batched good frames; cat: “cat FILE | wc -c”, in MiB. ` +
+    `Medians of ${rounds} rounds, all in turn; ` +
     'other work on the machine blurs them.'
   return [
     ...labelled('Host  ', oneLine(about), style),

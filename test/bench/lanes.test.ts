@@ -36,6 +36,7 @@ describe.skipIf(nativeProblem() !== undefined)('lanes of a real session', () => 
       ...bad,
       ...ia32,
       ...fuzz,
+      'pair matrix',
       'isolated',
       'live edits, pinned',
       'live edits',
@@ -151,7 +152,8 @@ describe.skipIf(nativeProblem() !== undefined)('a lane that is not what it says 
     return messages
   }
 
-  const all = () => pretended(null).map(({ name }) => name)
+  /** The others send nothing. */
+  const all = () => pretended(null).flatMap(({ name }) => (name === 'pair matrix' ? [] : [name]))
   const good = () => all().filter(name => name !== 'batched bad frames')
 
   test('a probe process that died, in every lane', async () => {

@@ -55,8 +55,8 @@ run (async)             612,346  plain    654,321   0.94  0.80..1.00
 
 The ratio is that of the engine to what stands under “against”. plain: a C loop
 that raises and returns the same frames in the probe process alone; 64-bit:
-batched good frames. Medians of 7 rounds, all in turn; other work on the machine
-blurs them.
+batched good frames; cat: “cat FILE | wc -c”, in MiB. Medians of 7 rounds, all
+in turn; other work on the machine blurs them.
 `)
   for (const line of benchText(result, style).split('\n')) expect(widthOf(line)).toBeLessThanOrEqual(80)
 })
