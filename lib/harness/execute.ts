@@ -130,7 +130,12 @@ const otherSignal = ({ signal }: FrameCase, pair: readonly Seen[]): string | nul
 }
 
 /** The frame and its witness through a session's kernel. */
-const executeFrame = (probe: Probe, test: FrameCase, context: CaseContext): Execution => {
+const executeFrame = (
+  probe: Probe,
+  test: FrameCase,
+  context: CaseContext,
+  onPair: ((pair: readonly [Seen, Seen]) => void) | undefined,
+): Execution => {
   const { layout } = probe
   const edit = test.edit(context)
   const edits = [edit, withWitness(edit)] as const
@@ -152,8 +157,10 @@ const executeFrame = (probe: Probe, test: FrameCase, context: CaseContext): Exec
   }
   const wrong = misfit(probe, seen, edits[0]) ?? misfit(probe, witness, edits[1])
   if (wrong !== null) return wrong
+  // What never was in the frame says nothing of its return.
   const lost = lostAtDelivery(seen) ?? lostAtDelivery(witness)
   if (lost !== null) return lost
+  onPair?.([seen, witness])
   const other = otherSignal(test, [seen, witness])
   if (other !== null) return { kind: 'observed', observed: 'unexplained', text: other }
   if (seen.kind === 'returned' && witness.kind === 'returned') {
@@ -170,10 +177,18 @@ const executeTrial = (probe: Probe, test: TrialCase, context: CaseContext): Exec
   return 'unable' in done ? { kind: 'unable', text: done.unable } : { kind: 'observed', ...done }
 }
 
-/** Runs a case in a session. A case that throws is broken itself; the others go on. */
-export const executeCase = (probe: Probe, test: SelftestCase, context: CaseContext): Execution => {
+/**
+ * Runs a case in a session. A case that throws is broken itself; the others go on.
+ * @param onPair gets the frame and its witness, where they were sent as they were meant
+ */
+export const executeCase = (
+  probe: Probe,
+  test: SelftestCase,
+  context: CaseContext,
+  onPair?: (pair: readonly [Seen, Seen]) => void,
+): Execution => {
   try {
-    return isTrial(test) ? executeTrial(probe, test, context) : executeFrame(probe, test, context)
+    return isTrial(test) ? executeTrial(probe, test, context) : executeFrame(probe, test, context, onPair)
   } catch (error) {
     return { kind: 'broken', text: error instanceof Error ? error.message : String(error) }
   }

@@ -4,9 +4,11 @@ import { type RuleId, ruleOf } from '../contract/rules.ts'
 import { treatmentText } from '../contract/treatment.ts'
 import { type Demands, judge } from '../contract/verdict.ts'
 import { outOfRange } from '../errors.ts'
+import type { Seen } from '../probe/result.ts'
 import type { Probe } from '../probe/session.ts'
 import { toolVersion } from '../version.ts'
 import { readHostCpu } from '../xstate/host.ts'
+import { bytesOf } from './bytes.ts'
 import { complaintsOf } from './complaints.ts'
 import { type Execution, executeCase } from './execute.ts'
 import { describeHost, describeKernel, fingerprintKernel } from './host.ts'
@@ -62,9 +64,12 @@ const runCase = (probe: Probe, planned: PlannedCase, judging: Judging): CaseResu
   const { context } = planned
   const rule = ruleFor(planned)
   const started = performance.now()
-  const done = executeCase(probe, planned.test, context)
+  const pairs: (readonly [Seen, Seen])[] = []
+  const done = executeCase(probe, planned.test, context, pair => pairs.push(pair))
   const durationUs = Math.round((performance.now() - started) * 1000)
   const verdict = verdictOf(done, rule, judging)
+  const { holds } = ruleOf(rule)
+  const [pair] = pairs
   return {
     id: planned.id,
     selftest: planned.selftest,
@@ -75,7 +80,8 @@ const runCase = (probe: Probe, planned: PlannedCase, judging: Judging): CaseResu
     rules: [rule],
     ...verdict,
     observed: done.text,
-    expected: treatmentText[ruleOf(rule).holds],
+    expected: treatmentText[holds],
+    bytes: verdict.verdict === 'fail' && pair !== undefined ? bytesOf(holds, pair, context.layout) : null,
     durationUs,
     repro: verdict.verdict === 'pass' || verdict.verdict === 'skip' ? null : reproOf(planned.test, context),
   }
@@ -93,6 +99,7 @@ const skipped = ({ id, selftest, name, test, abi, components, reason }: SkippedC
   reason,
   observed: '',
   expected: '',
+  bytes: null,
   durationUs: 0,
   repro: null,
 })

@@ -27,6 +27,7 @@ const failureOf = (
   reason,
   observed,
   expected,
+  bytes: null,
   durationUs: 0,
   repro: null,
 })

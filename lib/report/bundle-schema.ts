@@ -4,9 +4,17 @@ import type { DeviationKind } from '../contract/deviation.ts'
 import { type GenerationId, generations } from '../contract/generations.ts'
 import { type RuleId, rules } from '../contract/rules.ts'
 import { abis } from '../frame/abi.ts'
-import { type Bundle, type CaseResult, countVerdicts, type Verdict } from '../harness/results.ts'
+import {
+  type Bundle,
+  type CaseBytes,
+  type CaseResult,
+  type ComponentBytes,
+  countVerdicts,
+  type Verdict,
+} from '../harness/results.ts'
 import { placements } from '../harness/selftest.ts'
 import { longestArray, longestCases } from './bundle-limits.ts'
+import { cpuSchema } from './origin-schema.ts'
 
 const longestName = 500
 const longestText = 10_000
@@ -39,20 +47,24 @@ const leaf = z
   })
   .describe('One subleaf of CPUID leaf 0xD, from 2 up.')
 
-const host = z
-  .object({
-    vendor: name,
-    brand: name,
-    family: count,
-    model: count,
-    stepping: count,
-    microcode: name.nullable(),
-    hypervisor: name.nullable(),
+export const hostSchema = cpuSchema
+  .extend({
     xcr0: mask.describe('What the kernel enabled; 0x0 without XSAVE.'),
     userFeatures: mask.describe("The task's components: the sw bytes' xfeatures of its own frames."),
     userSize: count.describe("Bytes of the task's XSAVE area, standard format."),
     minSignalStack: count.describe('AT_MINSIGSTKSZ; 0 where the kernel does not say.'),
     leafD: z.array(leaf).max(64),
+    mxcsrMask: count
+      .nullable()
+      .default(null)
+      .describe('The bits of MXCSR that may be set; null or absent from before it was said.'),
+    compacts: z
+      .boolean()
+      .nullable()
+      .default(null)
+      .describe(
+        "Whether the kernel's own buffers are compacted (XSAVEC or XSAVES); null or absent from before it was said.",
+      ),
   })
   .describe('The machine that was probed.')
 
@@ -83,7 +95,7 @@ const log = z
   .default(null)
   .describe("The kernel's log during the run; null or absent from before it was watched.")
 
-const kernel = z
+export const kernelSchema = z
   .object({
     release: name.describe('uname -r'),
     version: name.describe('uname -v'),
@@ -134,6 +146,37 @@ const repro = z
   .nullable()
   .describe('What repeats the case; null where it passed.')
 
+const hexDigits = z
+  .string()
+  .max(128)
+  .regex(/^([0-9a-f]{2})*$/, 'must be bytes as hexadecimal digits in lower case')
+
+const componentBytes = z
+  .object({
+    name: name.describe('Of a component; mxcsr, which belongs to none, may be among them.'),
+    offset: count.describe('Bytes from the start of the XSAVE area, standard format.'),
+    size: count.describe('Bytes.'),
+    wanted: oneOf<ComponentBytes['wanted']>(['restored', 'init']).describe(
+      'Where its bytes should have come from: the frame, or nowhere.',
+    ),
+    differing: count.describe('How many of its bytes differ.'),
+    from: count.describe("Where expected and observed begin, from the component's first byte on."),
+    expected: hexDigits.describe('The bytes around the first that differs, 64 at most.'),
+    observed: hexDigits,
+  })
+  .describe('A component that is not as it should be.')
+
+const bytes = z
+  .object({
+    of: oneOf<CaseBytes['of']>(['frame', 'witness']).describe('Which of the two frames that a case sends.'),
+    components: z.array(componentBytes).max(64),
+  })
+  .nullable()
+  .default(null)
+  .describe(
+    'What a failed case should have had in its registers, and had; null where that is not why, and from before it was said.',
+  )
+
 /** One case. */
 export const caseSchema: z.ZodType<CaseResult> = z.object({
   id: name.min(1).describe('<selftest>/<case>/<abi>/<components>; stable, and once in a bundle.'),
@@ -147,6 +190,7 @@ export const caseSchema: z.ZodType<CaseResult> = z.object({
   reason: text.describe('Why this verdict. Empty for a plain pass.'),
   observed: text,
   expected: text,
+  bytes,
   durationUs: z.number().min(0),
   repro,
 })
@@ -157,8 +201,8 @@ export const shellSchema = z.object({
   tool,
   startedAt: z.iso.datetime('must be a time as in 2026-11-21T09:57:00.000Z'),
   durationMs: z.number().min(0),
-  host,
-  kernel,
+  host: hostSchema,
+  kernel: kernelSchema,
   warnings: z.array(text).max(1000).describe('Lines that must not be overlooked.'),
   cases: z.array(z.unknown()).max(longestCases),
 })

@@ -1,5 +1,14 @@
 /** A bundle as JSON text. The same run gives the same text, whoever put its objects together. */
-import type { Bundle, CaseResult, HostResult, KernelResult, LogResult, Repro } from '../harness/results.ts'
+import type {
+  Bundle,
+  CaseBytes,
+  CaseResult,
+  ComponentBytes,
+  HostResult,
+  KernelResult,
+  LogResult,
+  Repro,
+} from '../harness/results.ts'
 
 /** Every key of T, each once; a key that T gains and this lacks is a type error. */
 export type KeysOf<T> = { readonly [K in keyof Required<T>]: true }
@@ -32,6 +41,8 @@ const hostKeys: KeysOf<HostResult> = {
   userSize: true,
   minSignalStack: true,
   leafD: true,
+  mxcsrMask: true,
+  compacts: true,
 }
 
 const leafKeys: KeysOf<HostResult['leafD'][number]> = {
@@ -78,6 +89,7 @@ const caseKeys: KeysOf<CaseResult> = {
   reason: true,
   observed: true,
   expected: true,
+  bytes: true,
   durationUs: true,
   repro: true,
 }
@@ -111,8 +123,25 @@ const plainRepro = (repro: Repro): Repro => ({
   stack: repro.stack === null ? null : pick(repro.stack, { bytes: true, state: true }),
 })
 
+const bytesKeys: KeysOf<ComponentBytes> = {
+  name: true,
+  offset: true,
+  size: true,
+  wanted: true,
+  differing: true,
+  from: true,
+  expected: true,
+  observed: true,
+}
+
+const plainBytes = ({ of, components }: CaseBytes): CaseBytes => ({
+  of,
+  components: components.map(one => pick(one, bytesKeys)),
+})
+
 const plainCase = (one: CaseResult): CaseResult => ({
   ...pick(one, caseKeys),
+  bytes: one.bytes === null ? null : plainBytes(one.bytes),
   repro: one.repro === null ? null : plainRepro(one.repro),
 })
 

@@ -12,6 +12,9 @@ const escaped = (character: string): string => {
     : `\\u${code.toString(16).padStart(4, '0')}`
 }
 
+/** What does not print as `\x1b`, white space other than blanks too. */
+export const printable = (text: string): string => text.replace(unprintable, escaped)
+
 /** As many characters as `longest` at most, and how many were left out. */
 export const bounded = (text: string, longest: number): string => {
   if (text.length <= longest) return text
@@ -24,7 +27,7 @@ export const bounded = (text: string, longest: number): string => {
 
 /** One printable line of any text: white space is a space, what does not print is `\x1b`. */
 export const oneLine = (text: string, longest = Number.POSITIVE_INFINITY): string =>
-  bounded(text.replace(/\s+/g, ' ').replace(unprintable, escaped).trim(), longest)
+  bounded(printable(text.replace(/\s+/g, ' ')).trim(), longest)
 
 /** How many columns a text takes: a code point each. Reports hold no wide characters of their own. */
 export const widthOf = (text: string): number => [...text].length

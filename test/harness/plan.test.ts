@@ -16,10 +16,10 @@ import { loadSelftests, selftestNames } from '../../lib/harness/selftests.ts'
 import { planAll, type Sessions } from '../../lib/harness/sessions.ts'
 import { componentSets, permittedSets } from '../../lib/harness/variants.ts'
 import type { HostCpu } from '../../lib/xstate/host.ts'
-import { knownLayouts } from '../../lib/xstate/known-layouts.ts'
-import { createLayout, type Layout } from '../../lib/xstate/layout.ts'
+import type { Layout } from '../../lib/xstate/layout.ts'
 import { machineNamed } from '../contract/simulated-cases.ts'
 import { cpuOf, limitsOf, simulatedProbe } from '../contract/simulated-probe.ts'
+import { known } from '../xstate/arbitrary.ts'
 
 const selftests = await loadSelftests()
 
@@ -94,7 +94,7 @@ describe('component sets', () => {
 })
 
 describe('ids', () => {
-  const layout = createLayout(knownLayouts['sapphire-rapids'])
+  const layout = known('sapphire-rapids')
   const ids = selftests.flatMap(one => planCases(one, sessionOf(layout))).map(({ id }) => id)
 
   test('are unique and have four parts', () => {
@@ -104,7 +104,7 @@ describe('ids', () => {
   })
 
   test('permissions are told apart', () => {
-    const tiles = createLayout(knownLayouts['sapphire-rapids-tiles'])
+    const tiles = known('sapphire-rapids-tiles')
     const permitted = selftests.flatMap(one =>
       planCases(one, sessionOf(tiles, { permissions: ['xtiledata'] })),
     )
@@ -141,12 +141,7 @@ describe('what a host lacks', () => {
 
   test('is a skip that says why', () => {
     const [one] = selftests.filter(({ variants }) => variants === 'each component')
-    const skips = planLacking(
-      one as (typeof selftests)[number],
-      cpu,
-      createLayout(knownLayouts.haswell),
-      new Set(),
-    )
+    const skips = planLacking(one as (typeof selftests)[number], cpu, known('haswell'), new Set())
     const reasons = Object.fromEntries(skips.map(({ components, reason }) => [components[0], reason]))
     expect(reasons.avx).toBe('this kernel has enabled avx but leaves it out of its frames')
     expect(reasons.apx).toBe('this CPU has no apx')
@@ -165,7 +160,7 @@ describe('what a host lacks', () => {
   })
 
   test('a component is one skip a selftest, of an ABI that it has cases for', () => {
-    const layout = createLayout(knownLayouts.haswell)
+    const layout = known('haswell')
     const one = oneOf('each component', { only: frameCase({ abis: ['ia32'] }) })
     const skips = planLacking(one, cpuOf(layout), layout, new Set(['avx']))
     expect(skips.map(({ id }) => id)).toContain('made_up/component/ia32/pkru')
@@ -193,7 +188,7 @@ describe('what a host lacks', () => {
 })
 
 describe('what is planned', () => {
-  const layout = createLayout(knownLayouts.zen3)
+  const layout = known('zen3')
   const idsOf = (one: ReturnType<typeof oneOf>, changes: Partial<PlanSession> = {}, on = layout) =>
     planCases(one, sessionOf(on, changes)).map(({ id }) => id.slice('made_up/'.length))
 
@@ -205,7 +200,7 @@ describe('what is planned', () => {
   })
 
   test('the context says what a case may rely on', () => {
-    const expected = createLayout(knownLayouts.haswell)
+    const expected = known('haswell')
     const session = sessionOf(layout, { expected, lack: abi => (abi === 'ia32' ? null : 'no') })
     const [planned] = planCases(oneOf('once', { any: frameCase() }), session)
     expect(planned).toMatchObject({
@@ -236,12 +231,12 @@ describe('what is planned', () => {
       'any/x86_64/avx',
       'any/x86_64/pkru',
     ])
-    const bare = createLayout(knownLayouts['sse-only'])
+    const bare = known('sse-only')
     expect(idsOf(oneOf('single components', cases), only, bare)).toEqual([])
   })
 
   test('with a permission, single components are those that it is for', () => {
-    const tiles = createLayout(knownLayouts['sapphire-rapids-tiles'])
+    const tiles = known('sapphire-rapids-tiles')
     const only = { permissions: ['xtiledata'] as const, lack: (abi: Abi) => (abi === 'x86_64' ? null : 'no') }
     expect(idsOf(oneOf('single components', { any: frameCase() }), only, tiles)).toEqual([
       'any/x86_64/xtiledata@xtiledata',
@@ -271,7 +266,7 @@ describe('what is planned', () => {
   })
 
   test('a CPU that loses ZMM_Hi256 with AVX skips what restores it without, and nothing else', () => {
-    const iceLake = createLayout(knownLayouts['ice-lake-sp'])
+    const iceLake = known('ice-lake-sp')
     const on = (keepsZmmHi256: boolean) =>
       selftests.flatMap(one =>
         planCases(one, sessionOf(iceLake, { traits: { ...traitsByTheManual, keepsZmmHi256 } })),
@@ -304,7 +299,7 @@ describe('what is planned', () => {
     const reasonsOn = (machine: string): Set<string> => {
       const { probe } = simulatedProbe({ ...machineNamed(machine), generation: 'classic' })
       const sessions = { get: () => probe } as unknown as Sessions
-      const { cases } = planAll(selftests, sessions, cpuOf(createLayout(knownLayouts['sse-only'])), false)
+      const { cases } = planAll(selftests, sessions, cpuOf(known('sse-only')), false)
       return new Set(cases.flatMap(one => (isSkipped(one) ? [one.reason] : [])))
     }
     const reason = 'this CPU loses zmm_hi256 when AVX is put to init'

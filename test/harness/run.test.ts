@@ -33,6 +33,7 @@ const caseOf = (verdict: CaseResult['verdict'], rest: Partial<CaseResult> = {}):
   observed: '',
   expected: '',
   durationUs: 0,
+  bytes: null,
   repro: null,
   ...rest,
 })
@@ -147,6 +148,11 @@ describe.skipIf(problem !== undefined)(`on this kernel${problem === undefined ? 
     const lacking = bundle.cases.filter(c => c.verdict === 'xfail' && c.rules.some(rule => wanted.has(rule)))
     const failing = one.cases.filter(({ verdict }) => verdict === 'fail').map(({ id }) => id)
     expect(failing).toEqual(expect.arrayContaining(lacking.map(({ id }) => id)))
+    // What was restored and should have been refused: the registers tell, byte by byte. Only failures are told of so.
+    const restored = one.cases.filter(c => failing.includes(c.id) && c.observed === 'restored by XRSTOR')
+    expect(restored.filter(({ bytes, repro }) => repro !== null && bytes === null)).toEqual([])
+    const told = one.cases.filter(({ bytes }) => bytes !== null)
+    expect(told.map(({ id }) => id).filter(id => !failing.includes(id))).toEqual([])
   })
 
   test('--require a generation that harms is refused', async () => {

@@ -7,9 +7,8 @@ import type { RuleId } from '../../lib/contract/rules.ts'
 import { type Observed, treatmentText } from '../../lib/contract/treatment.ts'
 import { type CaseResult, exitCodeOf, isOfTheRun, type Verdict } from '../../lib/harness/results.ts'
 import { belied, failuresOfTheRun, heldIn } from '../../lib/harness/whole-run.ts'
-import { knownLayouts } from '../../lib/xstate/known-layouts.ts'
-import { createLayout } from '../../lib/xstate/layout.ts'
 import { bundle, result } from '../report/stub.ts'
+import { known } from '../xstate/arbitrary.ts'
 
 const caseOf = (rule: RuleId, verdict: Verdict): CaseResult => result(verdict, { rules: [rule] })
 
@@ -96,7 +95,7 @@ describe('what held in a baseline', () => {
 })
 
 describe('what the telling frames fail a run for', () => {
-  const telling = tellingFrames(createLayout(knownLayouts.zen4)).map(({ rule }) => rule)
+  const telling = tellingFrames(known('zen4')).map(({ rule }) => rule)
   const seenOf = (policy: Policy, changes: Partial<Record<RuleId, Observed>> = {}): Fingerprint => {
     const kernel = { ...generationOf('classic'), policy }
     return fingerprint(

@@ -3,7 +3,14 @@ import fc from 'fast-check'
 import { type GenerationId, generations } from '../../lib/contract/generations.ts'
 import { rules } from '../../lib/contract/rules.ts'
 import { abis } from '../../lib/frame/abi.ts'
-import type { Bundle, CaseResult, HostResult, KernelResult, Repro } from '../../lib/harness/results.ts'
+import type {
+  Bundle,
+  CaseBytes,
+  CaseResult,
+  HostResult,
+  KernelResult,
+  Repro,
+} from '../../lib/harness/results.ts'
 import { placements } from '../../lib/harness/selftest.ts'
 import { raises, stackStates } from '../../lib/probe/request.ts'
 import { everyVerdict, hostileTexts } from './stub.ts'
@@ -48,6 +55,8 @@ export const anyHostResult: fc.Arbitrary<HostResult> = fc.record({
     }),
     { maxLength: 6 },
   ),
+  mxcsrMask: fc.option(anyCount),
+  compacts: fc.option(fc.boolean()),
 })
 
 export const anyKernelResult: fc.Arbitrary<KernelResult> = fc.record({
@@ -94,6 +103,25 @@ const anyRepro: fc.Arbitrary<Repro> = fc.record({
   stack: fc.option(fc.record({ bytes: fc.nat(), state: fc.constantFrom(...stackStates) })),
 })
 
+const anyHex = fc.uint8Array({ maxLength: 64 }).map(bytes => Buffer.from(bytes).toString('hex'))
+
+const anyBytes: fc.Arbitrary<CaseBytes> = fc.record({
+  of: fc.constantFrom('frame' as const, 'witness' as const),
+  components: fc.array(
+    fc.record({
+      name: anyJsonText(),
+      offset: anyCount,
+      size: anyCount,
+      wanted: fc.constantFrom('restored' as const, 'init' as const),
+      differing: anyCount,
+      from: anyCount,
+      expected: anyHex,
+      observed: anyHex,
+    }),
+    { maxLength: 3 },
+  ),
+})
+
 const anyCase: fc.Arbitrary<Omit<CaseResult, 'id'>> = fc.record({
   selftest: fc.oneof(fc.constantFrom('untouched_frame', 'fx_only_fallback'), anyJsonText()),
   case: anyJsonText(),
@@ -105,6 +133,7 @@ const anyCase: fc.Arbitrary<Omit<CaseResult, 'id'>> = fc.record({
   reason: anyJsonText(5000),
   observed: anyJsonText(5000),
   expected: anyJsonText(5000),
+  bytes: fc.option(anyBytes),
   durationUs: anyDuration,
   repro: fc.option(anyRepro),
 })

@@ -10,6 +10,7 @@ import { deepest, largestBundle, longestCases } from '../../lib/report/bundle-li
 import { bundleJsonSchema } from '../../lib/report/bundle-schema.ts'
 import { bundleJson } from '../../lib/report/json.ts'
 import { anyBundle } from './arbitrary.ts'
+import { changed, type Path } from './broken.ts'
 import { bundle, everyVerdict, evidence, kernel, log, result, xfail } from './stub.ts'
 
 const schemaFile = join(import.meta.dirname, '../../docs/bundle.schema.json')
@@ -143,17 +144,6 @@ describe('what was written is read again', () => {
     expect(await parseBundle(JSON.stringify(later), 'x')).toEqual(full)
   })
 })
-
-type Path = readonly (string | number)[]
-
-/** A copy in which one field is another; undefined leaves it out. */
-const changed = (value: unknown, [key, ...rest]: Path, to: unknown): unknown => {
-  if (key === undefined) return to
-  const copy = Array.isArray(value) ? [...value] : { ...(value as object) }
-  const record = copy as Record<string | number, unknown>
-  record[key] = changed(record[key], rest, to)
-  return copy
-}
 
 /** The message for a bundle of which one field is another. */
 const refusal = (path: Path, to: unknown): Promise<string> =>

@@ -2,14 +2,14 @@ import picocolors from 'picocolors'
 import { describe, expect, test } from 'vitest'
 import { layoutPicture, regionsOf } from '../../lib/report/layout-picture.ts'
 import { widthOf } from '../../lib/report/text.ts'
-import { type KnownLayoutName, knownLayouts } from '../../lib/xstate/known-layouts.ts'
 import { createLayout } from '../../lib/xstate/layout.ts'
+import { known, knownNames, knownSource } from '../xstate/arbitrary.ts'
 
-const names = Object.keys(knownLayouts) as KnownLayoutName[]
-const layoutOf = (name: KnownLayoutName) => createLayout(knownLayouts[name])
-const picture = (name: KnownLayoutName, columns = 80): string =>
+const names = knownNames
+const layoutOf = (name: string) => known(name)
+const picture = (name: string, columns = 80): string =>
   layoutPicture(layoutOf(name), { columns, colors: picocolors.createColors(false) }).join('\n')
-const mapOf = (name: KnownLayoutName, columns = 80): string[] =>
+const mapOf = (name: string, columns = 80): string[] =>
   picture(name, columns).split('\n\n')[0]?.split('\n') ?? []
 
 test('a layout with a component behind a hole, to the letter', () => {
@@ -84,7 +84,7 @@ test('a name is not broken by the end of a row: its letter stands in its place',
 })
 
 test('a component that is not known by name', () => {
-  const source = knownLayouts.haswell
+  const source = knownSource('haswell')
   const extra = { index: 20, size: 64, offset: 832, alignedCompacted: false, supervisor: false, xfd: false }
   const layout = createLayout({
     ...source,

@@ -26,6 +26,8 @@ export const host = (changes: Partial<HostResult> = {}): HostResult => ({
     { index: 2, name: 'avx', size: 256, offset: 576, xfd: false, supervisor: false },
     { index: 9, name: 'pkru', size: 8, offset: 2688, xfd: false, supervisor: false },
   ],
+  mxcsrMask: 0xffff,
+  compacts: true,
   ...changes,
 })
 
@@ -83,6 +85,7 @@ export const result = (verdict: Verdict = 'pass', changes: Partial<CaseResult> =
     reason: verdict === 'pass' ? '' : `because it is a ${verdict}`,
     observed: 'restored by XRSTOR',
     expected: 'restored by XRSTOR',
+    bytes: null,
     durationUs: 123,
     repro: null,
     ...changes,
