@@ -2,7 +2,12 @@ import { resizeTo, shrinkTo } from '../lib/contract/frames.ts'
 import { isIa32 } from '../lib/frame/abi.ts'
 import type { EditOp, PageState } from '../lib/frame/edit.ts'
 import { magic2Size } from '../lib/frame/format.ts'
-import { needsExtended, needsFramesAbove, needsMxcsrCheck } from '../lib/harness/needs.ts'
+import {
+  needsExtended,
+  needsFramesAbove,
+  needsMxcsrCheck,
+  needsMxcsrWithoutSse,
+} from '../lib/harness/needs.ts'
 import { type CaseContext, type FrameCase, type Placement, selftest } from '../lib/harness/selftest.ts'
 import { countEvictions } from '../lib/harness/trials/evictions.ts'
 import { minXsaveSize } from '../lib/xstate/layout.ts'
@@ -164,9 +169,9 @@ export default selftest('frame_placement', {
       rule: 'rejected-return-leaves-init',
       commit: '484cea4f362e',
       placement: 'evicted',
-      // A 32-bit witness with nothing above SSE has no component left that MXCSR belongs to.
+      // A 32-bit witness without AVX has no component left that MXCSR goes with.
       needs: (context, traits) =>
-        isIa32(context.abi) ? needsExtended(context) : needsMxcsrCheck(context, traits),
+        isIa32(context.abi) ? needsMxcsrWithoutSse(context) : needsMxcsrCheck(context, traits),
       edit: () => [{ op: 'or', field: 'mxcsr', value: 1 << 16 }, ...firstPage('evicted')()],
     },
     corrupt_header_evicted: {

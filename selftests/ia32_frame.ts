@@ -1,6 +1,6 @@
 import { maskFeatures, resizeTo } from '../lib/contract/frames.ts'
 import type { EditOp } from '../lib/frame/edit.ts'
-import { needsExtended } from '../lib/harness/needs.ts'
+import { needsExtended, needsMxcsrWithoutSse } from '../lib/harness/needs.ts'
 import { selftest } from '../lib/harness/selftest.ts'
 import { fieldOffset } from '../lib/xstate/image.ts'
 import { legacyFeatures, minXsaveSize } from '../lib/xstate/layout.ts'
@@ -89,8 +89,7 @@ export default selftest('ia32_frame', {
       commit: copying,
       abis: ia32,
       edit: () => [{ op: 'or', field: 'mxcsr', value: reservedMxcsr }],
-      // Its witness has no component left that MXCSR belongs to, where there is nothing above SSE.
-      needs: needsExtended,
+      needs: needsMxcsrWithoutSse,
     },
     header_528: {
       summary: 'Byte 528 of the header is not zero.',

@@ -1,6 +1,6 @@
 import { isIa32 } from '../lib/frame/abi.ts'
 import type { EditOp } from '../lib/frame/edit.ts'
-import { ampleStack, needsExtended, needsMxcsrCheck } from '../lib/harness/needs.ts'
+import { ampleStack, needsMxcsrCheck, needsMxcsrWithoutSse } from '../lib/harness/needs.ts'
 import { type FrameCase, selftest } from '../lib/harness/selftest.ts'
 import type { Raise } from '../lib/probe/request.ts'
 import type { Recorded } from '../lib/probe/result.ts'
@@ -68,9 +68,9 @@ export default selftest('signal_sources', {
       rule: 'rejected-return-leaves-init',
       commit: siblingLeak,
       placement: 'late',
-      // A 32-bit witness with nothing above SSE has no component left that MXCSR belongs to.
+      // A 32-bit witness without AVX has no component left that MXCSR goes with.
       needs: (context, traits) =>
-        isIa32(context.abi) ? needsExtended(context) : needsMxcsrCheck(context, traits),
+        isIa32(context.abi) ? needsMxcsrWithoutSse(context) : needsMxcsrCheck(context, traits),
       reached: waited,
       edit: () => [{ op: 'or', field: 'mxcsr', value: 1 << 16 }, ...lateFirst],
     },

@@ -14,8 +14,15 @@ const isUnavailable = (error: unknown): error is Error =>
 const usageErrors: ReadonlySet<string> = new Set([
   'UsageError',
   'BundleError',
+  'CpuFileError',
+  'HostError',
+  'InfoFileError',
+  'MatrixFileError',
   'ProbeFileError',
+  'FrameFileError',
   'VmReportError',
+  'CollectionError',
+  'MergeError',
   'CommanderError',
   'InvalidArgumentError',
 ])

@@ -72,13 +72,29 @@ const syncFolder = (folder: string): void => {
   }
 }
 
-const replace = ({ path, mode }: Target, text: string): void => {
+/** What is written: a text, or the pieces of one that is too long to be one. */
+export type Text = string | Iterable<string>
+
+const writePieces = (descriptor: number, text: Text): void => {
+  for (const piece of typeof text === 'string' ? [text] : text) writeFileSync(descriptor, piece)
+}
+
+const writeInPlace = (path: string, text: Text): void => {
+  const descriptor = openSync(path, 'w')
+  try {
+    writePieces(descriptor, text)
+  } finally {
+    closeSync(descriptor)
+  }
+}
+
+const replace = ({ path, mode }: Target, text: Text): void => {
   const folder = dirname(path)
   const temporary = join(folder, `.sigframe-${process.pid}-${randomBytes(6).toString('hex')}.tmp`)
   const descriptor = openSync(temporary, 'wx', 0o666)
   try {
     try {
-      writeFileSync(descriptor, text)
+      writePieces(descriptor, text)
       if (mode !== null) fchmodSync(descriptor, mode)
       fsyncSync(descriptor)
     } finally {
@@ -115,9 +131,9 @@ const uninterrupted = async (work: () => void): Promise<void> => {
 }
 
 /** Writes all of the text, or leaves what was there. @throws ExplainedError */
-export const writeWhole = async (target: Target, text: string): Promise<void> => {
+export const writeWhole = async (target: Target, text: Text): Promise<void> => {
   try {
-    if (target.inPlace) writeFileSync(target.path, text)
+    if (target.inPlace) writeInPlace(target.path, text)
     else await uninterrupted(() => replace(target, text))
   } catch (error) {
     throw new ExplainedError(`${target.name} was not written: ${because(error)}`)

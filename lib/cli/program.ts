@@ -4,12 +4,20 @@ import { exitCodes } from '../harness/results.ts'
 import { toolVersion } from '../version.ts'
 import { bisectCodes } from '../vm/bisect.ts'
 import { addBench } from './bench.ts'
+import { addCapture } from './capture.ts'
+import { addCpus } from './cpus.ts'
 import { errorText, exitCodeFor, UsageError } from './errors.ts'
 import { addExplain } from './explain.ts'
 import { addFuzz } from './fuzz.ts'
 import { addInfo } from './info.ts'
+import { addLint } from './lint.ts'
+import { addMatrix } from './matrix.ts'
+import { addMerge } from './merge.ts'
+import { addReplay } from './replay.ts'
+import { addReport } from './report.ts'
 import { addRun } from './run.ts'
 import { addStress } from './stress.ts'
+import { addTranslate } from './translate.ts'
 import { addVm } from './vm.ts'
 
 const help = `
@@ -29,11 +37,19 @@ export const createProgram = (): Command => {
     .configureOutput({ outputError: () => undefined })
   addRun(program)
   addFuzz(program)
+  addCapture(program)
+  addReplay(program)
+  addLint(program)
   addExplain(program)
+  addTranslate(program)
   addInfo(program)
+  addCpus(program)
+  addMatrix(program)
   addBench(program)
   addStress(program)
   addVm(program)
+  addMerge(program)
+  addReport(program)
   return program
 }
 

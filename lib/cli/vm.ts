@@ -326,7 +326,7 @@ export const addVm = (program: Command): void => {
     )
     .option('--json', 'for machines: the same as --format json')
     .option(
-      '--output <file>',
+      '-o, --output <file>',
       'write the results there; without --format its name tells it (.json .ktap .xml)',
     )
     .addHelpText('after', help)

@@ -3,6 +3,7 @@
  * memory away from it. What the grammar draws can; what a shrinker makes of it need not. Pure.
  */
 
+import { viewOf } from '../bytes.ts'
 import { applyPrimitives } from '../frame/apply.ts'
 import { buildFpstate } from '../frame/build.ts'
 import { compileEdit } from '../frame/compile.ts'
@@ -23,8 +24,6 @@ export interface HazardContext {
 const compactedBit = 1n << 63n
 /** Of these the content counts; any other component takes any bytes. */
 const choosy = new Set(['pkru', 'bndcsr', 'xtilecfg'])
-
-const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 
 const distanceOf = (primitives: readonly Primitive[]): number =>
   Number(primitives.reduce((sum, op) => (op.code === 'offset' ? sum + BigInt.asIntN(64, op.value) : sum), 0n))

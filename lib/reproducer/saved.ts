@@ -1,5 +1,5 @@
 /** A saved probe as a reproducible: the frame, and what the contract says of it. Pure. */
-import { defaultPkru, expectedBytes } from '../contract/predict/compare.ts'
+import { expectedBytes } from '../contract/predict/compare.ts'
 import type { Ended } from '../contract/predict/predict.ts'
 import { decisionsOf, decisionText, endText } from '../contract/predict/words.ts'
 import type { EditLimits } from '../frame/edit.ts'
@@ -7,6 +7,7 @@ import type { SavedProbe } from '../report/probe-file.ts'
 import { canonicalComponent, initValue } from '../xstate/compare.ts'
 import { XsaveImage } from '../xstate/image.ts'
 import type { Layout, PlacedComponent } from '../xstate/layout.ts'
+import { defaultPkru } from '../xstate/pkru.ts'
 import type { ExpectedComponent, ExpectedEnd, Reproducible } from './model.ts'
 
 const pkruBytes = (size: number): Uint8Array => {

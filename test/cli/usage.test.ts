@@ -35,7 +35,7 @@ describe('wrong usage: one line on stderr, nothing on stdout, exit code 64', () 
       /argument 'nosuch' is invalid\. Allowed choices are classic, portable, larger; see sigframe run --help$/,
     ],
     [['run', '--require', 'regressed'], /argument 'regressed' is invalid/],
-    [['run', '--output'], /^option '--output <file>' argument missing; see sigframe run --help$/],
+    [['run', '--output'], /^option '-o, --output <file>' argument missing; see sigframe run --help$/],
     [['run', '--output', ''], /^--output needs the name of a file$/],
     [['run', '--output', '/'], /^--output \/ is a folder: name a file in it$/],
     [

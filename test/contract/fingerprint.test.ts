@@ -14,12 +14,11 @@ import {
 import type { Policy } from '../../lib/contract/policy.ts'
 import { type RuleId, ruleOf, rules } from '../../lib/contract/rules.ts'
 import { type Observed, treatmentText } from '../../lib/contract/treatment.ts'
-import { knownLayouts } from '../../lib/xstate/known-layouts.ts'
-import { createLayout } from '../../lib/xstate/layout.ts'
+import { known } from '../xstate/arbitrary.ts'
 
 const ruleIds = rules.map(({ id }) => id)
 /** What the fixed frames of a run can tell. */
-const telling = tellingFrames(createLayout(knownLayouts.zen4)).map(({ rule }) => rule)
+const telling = tellingFrames(known('zen4')).map(({ rule }) => rule)
 /** What any frame could. */
 const differing = rules.filter(({ under }) => under !== undefined).map(({ id }) => id)
 
@@ -232,7 +231,7 @@ describe('fingerprint', () => {
   })
 
   test('no evidence, as on hosts without XSAVE, is the oldest', () => {
-    expect(tellingFrames(createLayout(knownLayouts.nehalem))).toEqual([])
+    expect(tellingFrames(known('nehalem'))).toEqual([])
     expect(fingerprint([])).toMatchObject({ headline: 'classic', deviations: [], evidence: [] })
     expect(fingerprint([]).generation.id).toBe('classic')
   })

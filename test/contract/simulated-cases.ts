@@ -1,4 +1,5 @@
 /** The known CPUs, and the cases of all selftests on them, as far as a simulated kernel can answer them. */
+import { catalogueEntry, catalogueNames } from '../../lib/catalogue/catalogue.ts'
 import type { RuleId } from '../../lib/contract/rules.ts'
 import { type PlannedCase, planCases } from '../../lib/harness/plan.ts'
 import {
@@ -10,33 +11,30 @@ import {
   traitsByTheManual,
 } from '../../lib/harness/selftest.ts'
 import { loadSelftests } from '../../lib/harness/selftests.ts'
-import { knownLayouts } from '../../lib/xstate/known-layouts.ts'
 import { createLayout, type Layout } from '../../lib/xstate/layout.ts'
+import { knownSource } from '../xstate/arbitrary.ts'
 import type { Machine } from './simulated-kernel.ts'
 import { cpuOf, limitsOf, simulatedRaises } from './simulated-probe.ts'
 
 export const selftests: readonly Selftest[] = await loadSelftests()
 
-/** CPUs older than XSAVES, or machines that hide it. */
-const withoutXsaves: readonly string[] = ['sse-only', 'haswell']
+/** A layout of a machine's own: they are told apart by it. */
+const own = (name: string): Layout => createLayout(knownSource(name))
 
 /** A machine that shows XSAVES, and nothing to save by it. */
-const emptyXsaves = [
-  'sse-only with XSAVES',
-  { layout: createLayout(knownLayouts['sse-only']), xsaves: true },
-] as const
+const emptyXsaves = ['sse-only with XSAVES', { layout: own('sse-only'), xsaves: true }] as const
 
 /** An emulator with AVX-512, whose kernel does without XSAVES. */
 const forgetful = [
   'skylake-sp that loses ZMM_Hi256 with AVX',
-  { layout: createLayout(knownLayouts['skylake-sp']), xsaves: false, losesZmmHi256: true },
+  { layout: own('skylake-sp'), xsaves: false, losesZmmHi256: true },
 ] as const
 
 export const knownMachines: readonly (readonly [name: string, machine: Omit<Machine, 'generation'>])[] = [
-  ...Object.entries(knownLayouts)
-    .map(([name, source]) => [name, createLayout(source)] as const)
-    .filter(([, layout]) => layout.xsave)
-    .map(([name, layout]) => [name, { layout, xsaves: !withoutXsaves.includes(name) }] as const),
+  ...catalogueNames()
+    .map(name => catalogueEntry(name))
+    .filter(({ layout }) => layout.xsave)
+    .map(({ name, layout, compacts }) => [name, { layout, xsaves: compacts }] as const),
   emptyXsaves,
   forgetful,
 ]

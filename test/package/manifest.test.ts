@@ -33,7 +33,7 @@ describe('the package', () => {
     const files: { path: string; mode: number }[] = JSON.parse(output)[0].files
     const paths = files.map(file => file.path)
     const foreign =
-      /^(dist\/(lib|selftests)\/.*\.(js|d\.ts|json)|docs\/[a-z.-]+\.(md|json|config)|prebuilds\/linux-x64\/sigframe(-probe|-init|\.node))$/
+      /^(dist\/(lib|selftests)\/.*\.(js|d\.ts|json)|docs\/[a-z.-]+\.(md|json|config)|catalogue\/[a-z0-9-]+\.json|prebuilds\/linux-x64\/sigframe(-probe|-init|\.node))$/
     expect(paths.filter(path => !foreign.test(path) && path.includes('/'))).toEqual([])
     expect(paths.filter(path => !path.includes('/')).sort()).toEqual(
       expect.arrayContaining(['LICENSE', 'package.json']),

@@ -6,11 +6,10 @@ import { reproducibleCase } from '../../lib/reproducer/case.ts'
 import { expectedOf } from '../../lib/reproducer/expected.ts'
 import { isSkipped, type Reproducible } from '../../lib/reproducer/model.ts'
 import { cReproducer, cSelftest } from '../../lib/reproducer/reproducer.ts'
-import { knownLayouts } from '../../lib/xstate/known-layouts.ts'
-import { createLayout } from '../../lib/xstate/layout.ts'
 import { randomImage } from '../../lib/xstate/random.ts'
 import { machineNamed, plannedOn, selftests } from '../contract/simulated-cases.ts'
 import { limitsOf } from '../contract/simulated-probe.ts'
+import { known } from '../xstate/arbitrary.ts'
 import { sentFrame } from './sent.ts'
 
 const { layout } = machineNamed('zen4')
@@ -75,7 +74,7 @@ describe('a reproducer', () => {
   })
 
   test('asks for tile data before anything else has it', () => {
-    const amx = createLayout(knownLayouts['sapphire-rapids-tiles'])
+    const amx = known('sapphire-rapids-tiles')
     const image = randomImage(amx, { seed: 1 }).bytes
     const source = cReproducer({
       ...one(),
@@ -101,7 +100,7 @@ describe('a reproducer', () => {
     ['an image of another length', one([], { load: new Uint8Array(576) }), /load\.length is 576, must be/],
     [
       'no XSAVE',
-      { ...one(), layout: createLayout(knownLayouts.nehalem) },
+      { ...one(), layout: known('nehalem') },
       /layout\.xsave is false, but the C program needs XSAVE/,
     ],
     [
