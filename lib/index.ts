@@ -44,6 +44,9 @@ export { HostError, resolveHost } from './hosts/resolve.ts'
 export { createMatrix } from './matrix/create.ts'
 export type { Pair, PairMatrix } from './matrix/matrix.ts'
 export { NativeUnavailableError, nativeProblem } from './native.ts'
+export type { RegsetAnswer, RegsetDone } from './neighbours/ptrace/answer.ts'
+export type { PreparedRegset, RegsetAsk, TracedSignal } from './neighbours/ptrace/ask.ts'
+export type { CallResult, GetCall, RegsetCall, SetCall } from './neighbours/ptrace/calls.ts'
 export type {
   AlternateStack,
   DataRequest,

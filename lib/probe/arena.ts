@@ -51,12 +51,33 @@ const constantsOf = (numbers: Numbers) => {
     requestShadowStack: code('requestShadowStack'),
     requestFxrstor: code('requestFxrstor'),
     requestGuarded: code('requestGuarded'),
+    requestLastTraced: code('requestLastTraced'),
     fsaveBytes: code('fsaveBytes'),
     probe: code('RequestKind.probe'),
     plainLoop: code('RequestKind.plainLoop'),
     switches: code('RequestKind.switch'),
     stressKind: code('RequestKind.stress'),
     xrstor: code('RequestKind.xrstor'),
+    traced: code('RequestKind.traced'),
+    traceLoop: code('RequestKind.traceLoop'),
+    still: code('Raise.still'),
+    trace: {
+      bytes: code('traceCallBytes'),
+      get: code('TraceDo.get'),
+      set: code('TraceDo.set'),
+      loaded: code('Stop.loaded'),
+      ended: code('Stop.ended'),
+      buffers: numbersOf('TraceBuffer', ['arena', 'null', 'guard']),
+      what: code('TraceCall.what'),
+      when: code('TraceCall.when'),
+      note: code('TraceCall.note'),
+      buffer: code('TraceCall.buffer'),
+      at: code('TraceCall.at'),
+      room: code('TraceCall.room'),
+      size: code('TraceCall.size'),
+      told: code('TraceCall.told'),
+      error: code('TraceCall.error'),
+    },
     mostStressCpus: code('mostStressCpus'),
     request: {
       kind: word('Request.kind'),
@@ -202,6 +223,8 @@ export class Arena {
   readonly scratchAt: number
   /** Arena offset of what a stress request asks and is told. */
   readonly stressAt: number
+  /** Arena offset of the calls of traced requests, and of their buffers. */
+  readonly tracedAt: number
   #plan: RecordPlan
   /** How often something was placed in the arena: what was written of it before stands while this stays. */
   placements = 0
@@ -224,6 +247,7 @@ export class Arena {
     this.#longSentAt = this.#recordsAt + regions.records
     this.scratchAt = this.#longSentAt + regions.longSent
     this.stressAt = this.scratchAt + regions.scratch
+    this.tracedAt = this.stressAt + regions.stress
     this.#plan = planRecords(this.constants.recordHead, geometry.areaBytes)
     if (this.constants.stress.bytes > stressRoom)
       throw new Error(

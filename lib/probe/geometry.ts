@@ -34,6 +34,8 @@ export const mostThreads = 8
 export const mostStressImages = mostThreads - 1
 /** Bytes for what a stress request asks and is told. */
 export const stressRoom = 4096
+/** Bytes for the calls of traced requests and their buffers: more would fall out of the second-level cache. */
+export const tracedRoom = 1024 * 1024
 
 export interface Geometry {
   /** Bytes of the largest standard-format area of the host, with every component of XCR0. */
@@ -96,6 +98,7 @@ export const regionsOf = (geometry: Geometry, recordHead: number) => ({
   longSent: ringSlots * (recordHead + geometry.longestSent),
   scratch: lines(2 * mostThreads * geometry.imageBytes),
   stress: stressRoom,
+  traced: tracedRoom,
 })
 
 /** The arena for this geometry. */

@@ -4,6 +4,14 @@
  */
 import { loadNative, probePath } from '../native.ts'
 import type { NativeExit, NativeSession } from '../native-types.ts'
+import type { PreparedRegset } from '../neighbours/ptrace/ask.ts'
+import {
+  type PlacedRegset,
+  planRegsets,
+  putCalls,
+  putRegset,
+  renewBuffers,
+} from '../neighbours/ptrace/place.ts'
 import type { HostCpu } from '../xstate/host.ts'
 import { Arena, arenaConstants } from './arena.ts'
 import { builtPrefix, geometryOf, ringSlots, shapeOf } from './geometry.ts'
@@ -66,6 +74,14 @@ export interface Chunk extends Handed {
   readonly firstSlot: number
 }
 
+/** A chunk of traced requests, and where their calls lie. */
+export interface TracedChunk {
+  readonly chunk: Chunk
+  readonly placed: readonly PlacedRegset[]
+  /** How much of their region they use. */
+  readonly bytes: number
+}
+
 /** How a chunk ended: how many probes were completed, and whether the process is still there. */
 export interface ChunkEnd {
   readonly completed: number
@@ -85,6 +101,8 @@ export class ProbeProcess {
   /** The request that each ring slot describes: still, if nothing was placed anew in the arena since. */
   readonly #standing: (PreparedRequest | null)[] = new Array(ringSlots).fill(null)
   readonly #standingSince = new Float64Array(ringSlots)
+  /** The questions whose calls lie in the arena still. */
+  #tracedStanding: readonly PlacedRegset[] = []
 
   /** @throws NativeUnavailableError; Error when it cannot be started, with the call that failed */
   constructor(cpu: HostCpu, permissions: bigint) {
@@ -244,6 +262,42 @@ export class ProbeProcess {
       putAsk(this.arena, this.#sequence + i, ask, this.arena.placeImage(ask.before, this.#chunk))
     }
     return { first: this.#sequence, count }
+  }
+
+  /** Describes the next ring slots as these traced requests, as many as fit. The traced process ends with the last of all. */
+  fillTraced(asks: readonly PreparedRegset[], from: number, context: RunContext): TracedChunk {
+    const { placed, bytes } = planRegsets(this.arena, asks, from, ringSlots)
+    const requests = placed.map(({ ask }) => ask.request)
+    const chunk = this.fill(requests, 0, requests.length, context, true)
+    for (let i = 0; i < chunk.count; i++) {
+      const one = placed[i] as PlacedRegset
+      const before = this.#tracedStanding[i]
+      if (
+        before !== undefined &&
+        before.ask === one.ask &&
+        before.at === one.at &&
+        before.setAt === one.setAt
+      )
+        renewBuffers(this.arena, one)
+      else putCalls(this.arena, one)
+      this.#standing[(chunk.first + i) % ringSlots] = null
+      putRegset(this.arena, chunk.first + i, one, from + i + 1 === asks.length)
+    }
+    this.#tracedStanding = placed.slice(0, chunk.count)
+    return { chunk, placed, bytes }
+  }
+
+  /** Runs the plain loop of traced probes. @returns nanoseconds, or null where it went otherwise than meant */
+  traceLoop(ask: PreparedRegset, count: number, context: RunContext): number | null {
+    const { chunk } = this.fillTraced([ask], 0, context)
+    const { words, constants, view } = this.arena
+    const at = this.arena.requestAt(chunk.first)
+    words[at + constants.request.kind] = constants.traceLoop
+    view.setBigUint64((at + constants.request.count) * 4, BigInt(count), true)
+    const end = this.run(chunk, { ...context, timeoutMs: 60_000 })
+    if (end.lost !== null || this.ending(chunk, 0) !== 'returned') return null
+    const elapsed = this.arena.outcomeAt(chunk.first) + constants.outcome.elapsedNs
+    return (words[elapsed] as number) + (words[elapsed + 1] as number) * 2 ** 32
   }
 
   #endOf(chunk: Handed, waited: number): ChunkEnd {

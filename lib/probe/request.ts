@@ -35,6 +35,10 @@ export const refusals = [
   'pages',
   'fork',
   'shadow stack',
+  'PTRACE_TRACEME',
+  'PTRACE_SETOPTIONS',
+  'PTRACE_CONT',
+  'wait4',
 ] as const
 export type Refusal = (typeof refusals)[number]
 

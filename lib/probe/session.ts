@@ -9,6 +9,8 @@ import type { EditLimits } from '../frame/edit.ts'
 import { magic1, magic2Size } from '../frame/format.ts'
 import { LiveFrame, type LivePlace } from '../frame/live.ts'
 import type { SwBytes } from '../frame/reader.ts'
+import { type RegionBytes, type RegsetAnswer, RegsetDone } from '../neighbours/ptrace/answer.ts'
+import { PreparedRegset, prepareRegset, type RegsetAsk } from '../neighbours/ptrace/ask.ts'
 import { type ComponentName, componentAt, maskOf, namesOf } from '../xstate/components.ts'
 import { type HostCpu, hostLayout, readHostCpu } from '../xstate/host.ts'
 import { initImage, XsaveImage } from '../xstate/image.ts'
@@ -23,6 +25,7 @@ import {
   namedExit,
   ProbeProcess,
   type RunContext,
+  type TracedChunk,
 } from './process.ts'
 import {
   checkRepeatable,
@@ -141,6 +144,8 @@ export class Probe {
   readonly #x32Lack: string | null
   readonly #context: RunContext
   readonly #requests: RequestContext
+  /** Of the host's largest area: a regset is no larger. */
+  readonly #areaBytes: number
   #process: ProbeProcess | null = null
   #busy: string | null = null
   #queue: Promise<unknown> = Promise.resolve()
@@ -160,6 +165,7 @@ export class Probe {
     this.expected = started.expected
     const frameBytes = this.layout.xsave ? this.layout.size + magic2Size : legacySize
     this.limits = this.#process.arena.limits(frameBytes)
+    this.#areaBytes = this.#process.arena.geometry.areaBytes
     this.#ia32Lack = this.#process.arena.description.ia32Lack
     this.#x32Lack = this.#process.arena.description.x32Lack
     const { stackBytes, headroom } = this.#process.arena.description
@@ -599,6 +605,121 @@ export class Probe {
       if (end.lost !== null) this.#forget().end()
     }
     if (end.completed < handed.count) answers.push({ kind: 'lost' })
+  }
+
+  /** Checks a question once, for many runs. @throws TypeError, RangeError that name field, value and limit */
+  prepareRegset(ask: RegsetAsk | PreparedRegset, field = 'ask'): PreparedRegset {
+    return prepareRegset(ask, this.#requests, this.#areaBytes, field)
+  }
+
+  /**
+   * Reads and sets the regsets of a process that is traced, a question after the other, by PTRACE_GETREGSET and
+   * PTRACE_SETREGSET: one answer for each, in their order. The process is a fork of the probe process, made for these
+   * questions: it ends with them. The answers stay good.
+   */
+  regsets(asks: readonly (RegsetAsk | PreparedRegset)[]): RegsetAnswer[] {
+    const answers: RegsetAnswer[] = []
+    this.#traceAll(asks, answer => answers.push(answer), false)
+    return answers
+  }
+
+  /** The same of one question. */
+  regset(ask: RegsetAsk | PreparedRegset): RegsetAnswer {
+    return this.regsets([ask])[0] as RegsetAnswer
+  }
+
+  /** As `regsets`, but each answer is only lent to `visit`: nothing is copied. */
+  eachRegset(
+    asks: readonly (RegsetAsk | PreparedRegset)[],
+    visit: (answer: RegsetAnswer, index: number) => void,
+  ): void {
+    if (typeof visit !== 'function') throw wrongType('visit', visit, 'a function')
+    this.#traceAll(asks, visit, true)
+  }
+
+  #traceAll(
+    asks: readonly (RegsetAsk | PreparedRegset)[],
+    sink: (answer: RegsetAnswer, index: number) => void,
+    lend: boolean,
+  ): void {
+    this.#ready()
+    if (!Array.isArray(asks)) throw wrongType('asks', asks, 'an array of questions')
+    const prepared = asks.map((ask, i) =>
+      ask instanceof PreparedRegset && ask.session === this ? ask : this.prepareRegset(ask, `asks[${i}]`),
+    )
+    let done = 0
+    try {
+      while (done < prepared.length) done += this.#traceChunk(prepared, done, sink, lend)
+    } finally {
+      // Nothing is left traced by a visitor that threw.
+      if (done < prepared.length && this.#process !== null && !this.#closed) this.#endTraced(this.#process)
+      if (!this.#context.pin) this.#process?.letGo()
+    }
+  }
+
+  /** Any other request ends the traced process. */
+  #endTraced(process: ProbeProcess): void {
+    const chunk = process.fill([prepareRequest({}, this.#requests)], 0, 1, this.#context)
+    if (process.run(chunk, this.#context).lost !== null) this.#forget().end()
+  }
+
+  /** @returns how many were answered */
+  #traceChunk(
+    asks: readonly PreparedRegset[],
+    from: number,
+    sink: (answer: RegsetAnswer, index: number) => void,
+    lend: boolean,
+  ): number {
+    const process = this.#ready()
+    const traced = process.fillTraced(asks, from, this.#context)
+    const { chunk } = traced
+    const end = process.run(chunk, this.#context, true)
+    const { arena } = process
+    const at = arena.index(arena.tracedAt)
+    const region = lend
+      ? { bytes: arena.bytes, start: at }
+      : { bytes: arena.bytes.slice(at, at + traced.bytes), start: 0 }
+    let exit: ReturnType<ProbeProcess['end']>
+    try {
+      for (let i = 0; i < end.completed; i++) {
+        this.#busy = visiting
+        try {
+          sink(this.#answer(process, traced, i, region), from + i)
+        } finally {
+          this.#busy = null
+        }
+        if (this.#closed) throw new Error(closedMeanwhile)
+      }
+    } finally {
+      if (lend) chunk.store.lapse(lentAway)
+      // A visitor may have closed the session, and ended the process with it.
+      if (end.lost !== null && this.#process === process) exit = this.#forget().end()
+    }
+    if (end.lost === null || end.completed === chunk.count) return end.completed
+    sink(this.#lost(end.lost, process.pid, exit) as RegsetAnswer, from + end.completed)
+    return end.completed + 1
+  }
+
+  #answer(
+    process: ProbeProcess,
+    { chunk, placed }: TracedChunk,
+    i: number,
+    region: RegionBytes,
+  ): RegsetAnswer {
+    const one = placed[i] as TracedChunk['placed'][number]
+    const seen = this.#seen(process, one.ask.request, chunk, i)
+    if (seen instanceof Returned || seen instanceof Signalled)
+      return new RegsetDone(seen, process.arena, one, region)
+    if (seen instanceof Astray || seen instanceof Killed)
+      throw new Error('the probe process could not make sense of its request: a fault of the harness')
+    return seen
+  }
+
+  /** `sigframe bench`: nanoseconds of the plain loop that asks this so often. Null where a call failed. */
+  traceLoop(ask: PreparedRegset, count: number): number | null {
+    checkInteger('count', count, 1, 10_000_000)
+    const one = this.prepareRegset(ask)
+    return this.#use(process => process.traceLoop(one, count, this.#context))
   }
 
   /**

@@ -40,6 +40,7 @@ struct Fire {
   uint32_t spoil;       // what the handlers of a stress request change in the frame's XMM0
   uint32_t fxrstor;     // non-zero: the asked instruction is FXRSTOR
   uint64_t mask;        // the requested-feature bitmap of the asked XRSTOR
+  uint64_t stops;       // traced: the address of the word that says at which Stop it is; else 0
 };
 static_assert(offsetof(Fire, stack) == 0 && offsetof(Fire, load) == 8 && offsetof(Fire, after) == 16 &&
               offsetof(Fire, poison) == 24 && offsetof(Fire, rfbm) == 32 && offsetof(Fire, savedRsp) == 40 &&
@@ -48,7 +49,7 @@ static_assert(offsetof(Fire, stack) == 0 && offsetof(Fire, load) == 8 && offseto
               offsetof(Fire, armed) == 72 && offsetof(Fire, fired) == 76 && offsetof(Fire, number) == 80 &&
               offsetof(Fire, arguments) == 88 && offsetof(Fire, spins) == 128 && offsetof(Fire, cleanFlags) == 132 &&
               offsetof(Fire, window) == 136 && offsetof(Fire, spoil) == 144 && offsetof(Fire, fxrstor) == 148 &&
-              offsetof(Fire, mask) == 152);
+              offsetof(Fire, mask) == 152 && offsetof(Fire, stops) == 160);
 
 extern "C" {
 /** Loads fire->load, raises, and saves into fire->after. Everything in between is one block. */

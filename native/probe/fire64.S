@@ -39,6 +39,10 @@ sigframe_fire64_load:
 sigframe_fire64_load_fx:
         fxrstor64 (%rcx)
 2:
+        movq    160(%rbx), %rcx
+        testq   %rcx, %rcx
+        jnz     15f
+16:
         movl    $1, 72(%rbx)
         movl    64(%rbx), %ecx
         movq    80(%rbx), %rax
@@ -115,6 +119,10 @@ sigframe_fire64_raised:
         .globl  sigframe_fire64_skip
         .hidden sigframe_fire64_skip
 sigframe_fire64_skip:
+        movq    160(%rbx), %rcx
+        testq   %rcx, %rcx
+        jnz     17f
+18:
         movq    40(%rbx), %rsp
         cmpl    $0, 132(%rbx)
         je      9f
@@ -129,6 +137,13 @@ sigframe_fire64_skip:
         popq    %rbp
         popq    %rbx
         ret
+        // Stops, where a tracer looks at the registers: Stop::kLoaded and Stop::kEnded.
+15:     movl    $1, (%rcx)
+        int3
+        jmp     16b
+17:     movl    $2, (%rcx)
+        int3
+        jmp     18b
         .size   sigframe_fire64, .-sigframe_fire64
 
 // An instruction that a fault is told by.

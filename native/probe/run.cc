@@ -20,7 +20,9 @@ bool needsFork(const Request& request) {
          request.raise == Raise::kIpi;
 }
 
-bool wellFormed(const Request& request) {
+}  // namespace
+
+bool isProbe(const Request& request) {
   return (g.isolated || !needsFork(request)) && knownAbi(request.abi) && hasAbi(request.abi) &&
          imageInArena(request.load) && imageInArena(request.poison) && imageInArena(request.after) &&
          (request.sibling == 0 || imageInArena(request.sibling)) &&
@@ -30,6 +32,8 @@ bool wellFormed(const Request& request) {
          (request.written == 0 || inArena(request.written, uint64_t{kRecordHead} + request.writtenBytes)) &&
          (request.sent == 0 || inArena(request.sent, uint64_t{kRecordHead} + request.sentBytes));
 }
+
+namespace {
 
 /** What needs threads, timers, other pages or another stack: nothing that a process could undo. */
 void prepareIsolated(const Request& request) {
@@ -46,7 +50,8 @@ uint32_t timesSlept() {
 }
 
 void fireOnce(Fire& fire, const Request& request) {
-  fire.armed = fire.fired = 0;
+  fire.armed = 0;
+  fire.fired = request.raise == Raise::kStill ? 1 : 0;
   // XSAVE only ORs into the header (SDM vol. 1, 13.7).
   fillBytes(g.arena + request.after + kXsaveHeader, 0, kXsaveHeaderBytes);
   setPhase(Phase::kArmed);
@@ -84,7 +89,7 @@ void fireRepeatedly(Fire& fire, const Request& request) {
 void runProbe() {
   const Request& request = *g.request;
   Outcome& outcome = *g.outcome;
-  if (!wellFormed(request)) {
+  if (!isProbe(request)) {
     outcome.ending = Ending::kHarness;
     return;
   }
@@ -102,6 +107,8 @@ void runProbe() {
 
   const uint32_t slept = g.isolated ? timesSlept() : 0;
   fireOnce(fire, request);
+  // By the time it goes on from its last stop, who traces it has told what became of it.
+  if (fire.stops != 0) return;
   if (g.isolated) outcome.slept = timesSlept() - slept;
   if (outcome.ending != Ending::kNone) return;
   outcome.ending = Ending::kReturned;

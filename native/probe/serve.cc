@@ -28,11 +28,14 @@ void waitForWork(Control& control, uint32_t done) {
 }
 
 void run() {
+  if (g.request->kind != RequestKind::kTraced) endTraced();
   switch (g.request->kind) {
     case RequestKind::kPlainLoop: return runPlainLoop();
     case RequestKind::kSwitch: return runSwitches();
     case RequestKind::kStress: return runStress();
     case RequestKind::kXrstor: return runXrstor();
+    case RequestKind::kTraced: return runTraced();
+    case RequestKind::kTraceLoop: return runTraceLoop();
     case RequestKind::kProbe: break;
   }
   if (g.request->flags & kRequestIsolated) return runIsolated();

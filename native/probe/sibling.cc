@@ -125,6 +125,10 @@ void prepareRaise(Raise raise) {
     case Raise::kTgkill:
     case Raise::kFake:
       return;
+    case Raise::kStill:
+      // It has fired already.
+      fire.how = How::kSpin;
+      return;
     case Raise::kTgkill32:
       fire.how = How::kCode32;
       fire.number = 270;  // asm/unistd_32.h: tgkill

@@ -60,6 +60,9 @@ void ringBell();
 /** One probe as the request has it, in this process. */
 void runProbe();
 
+/** Whether the request describes a probe. */
+bool isProbe(const Request& request);
+
 /** The same in a throw-away fork. */
 void runIsolated();
 
@@ -72,7 +75,16 @@ void runStress();
 /** What the CPU does with bytes that XRSTOR or FXRSTOR is executed on, in user mode. */
 void runXrstor();
 
+/** A probe in a process that is traced, whose regsets are read and set at its stops. */
+void runTraced();
+
+/** Ends the traced process, if there is one. */
+void endTraced();
+
 /** The limit that the engine is measured against; fills outcome.elapsedNs. */
 void runPlainLoop();
+
+/** The same for traced probes. */
+void runTraceLoop();
 
 }  // namespace sigframe

@@ -16,7 +16,7 @@
 namespace sigframe {
 
 constexpr uint32_t kArenaMagic = 0x52465347;  // "GSFR"
-constexpr uint32_t kArenaVersion = 3;
+constexpr uint32_t kArenaVersion = 4;
 constexpr int kArenaFd = 3;  // where the probe process finds it after exec
 constexpr size_t kPage = 4096;
 // Larger than any frame: whatever one claims to have behind its end there cannot be read.
@@ -49,6 +49,7 @@ enum class Raise : uint32_t {
   kTimer = 3,     // a timer, while the thread spins in user mode
   kIpi = 4,       // a sibling on another CPU, while the thread spins
   kFake = 5,      // none: sigreturn on a frame that is built from nothing
+  kStill = 6,     // traced: none, and no frame at all
 };
 
 /** What the alternate signal stack's pages are, when the frame is to be written there. */
@@ -86,7 +87,7 @@ enum class Ending : uint32_t {
 /** Which preparation failed. */
 enum class Refusal : int32_t {
   kSigaltstack = 1, kUserfaultfd = 2, kPkey = 3, kSibling = 4, kTimer = 5, kOtherCpu = 6, kPages = 7, kFork = 8,
-  kShadowStack = 9,
+  kShadowStack = 9, kTraceMe = 10, kTraceOptions = 11, kTraceContinue = 12, kTraceWait = 13,
 };
 
 /** Where a signal hit the probe, or what it died of: `kAfter` is behind a sigreturn that went well. */
@@ -96,8 +97,19 @@ enum class Where : uint32_t { kNone = 0, kLoad = 1, kDelivery = 2, kSigreturn = 
  * `kXrstor`: no signal at all. The registers are filled from `poison`, then XRSTOR with `mask`, or FXRSTOR, is executed on
  * the bytes at `load` as they are, at any address, or on a copy before the guard, and XSAVE saves to `after`. A fault of that instruction is an answer:
  * Ending::kSignal at Where::kLoad.
+ *
+ * `kTraced`: a probe in a process that is traced. It stops with `load` in its registers, and again when it has saved them
+ * at the end; at each stop those of its TraceCalls that are for it are made. `kTraceLoop` is the plain loop of these.
  */
-enum class RequestKind : uint32_t { kProbe = 0, kPlainLoop = 1, kSwitch = 2, kStress = 3, kXrstor = 4 };
+enum class RequestKind : uint32_t {
+  kProbe = 0,
+  kPlainLoop = 1,
+  kSwitch = 2,
+  kStress = 3,
+  kXrstor = 4,
+  kTraced = 5,
+  kTraceLoop = 6,
+};
 
 /** A frame waits for Node's callback (kFrameReady), or goes back edited (kReplied). */
 enum class Live : uint32_t { kNone = 0, kFrameReady = 1, kReplied = 2 };
@@ -107,6 +119,7 @@ constexpr uint32_t kRequestIsolated = 2;  // in a throw-away fork
 constexpr uint32_t kRequestShadowStack = 4;  // in such a fork, with a shadow stack
 constexpr uint32_t kRequestFxrstor = 8;  // kXrstor: by FXRSTOR, the one that there is without XSAVE
 constexpr uint32_t kRequestGuarded = 16;  // kXrstor: on `sentBytes` of them, right before the guard
+constexpr uint32_t kRequestLastTraced = 32;  // kTraced: the traced process ends with it
 
 /** What an operation's offset counts from. */
 enum class Region : uint16_t { kArea = 0, kHead = 1, kFsave = 2 };
@@ -134,6 +147,32 @@ struct Op {
 };
 static_assert(sizeof(Op) == 24);
 
+/** What a tracer does with a regset of a stopped process. */
+enum class TraceDo : uint32_t { kGet = 1, kSet = 2 };
+
+/** At which of its stops a traced process is. */
+enum class Stop : uint32_t { kNone = 0, kLoaded = 1, kEnded = 2 };
+
+/** Where the buffer of such a call lies. */
+enum class TraceBuffer : uint32_t { kArena = 0, kNull = 1, kGuard = 2 };
+
+/** One PTRACE_GETREGSET or PTRACE_SETREGSET. */
+struct TraceCall {
+  TraceDo what;
+  Stop when;
+  uint32_t note;  // NT_X86_XSTATE
+  TraceBuffer buffer;
+  uint32_t at;    // arena offset of the bytes
+  uint32_t room;  // of what may be read or written there
+  uint64_t size;  // iov_len as it is handed over
+  uint64_t told;  // and as the kernel leaves it
+  int32_t error;  // errno, 0, or kNotCalled
+  uint32_t unused;
+};
+static_assert(sizeof(TraceCall) == 48);
+constexpr int32_t kNotCalled = -1;
+constexpr uint32_t kMostTraceCalls = 8;
+
 /** One probe. All offsets count from the start of the arena; images are 64-byte aligned, but for what kXrstor loads. */
 struct alignas(64) Request {
   RequestKind kind;
@@ -158,8 +197,8 @@ struct alignas(64) Request {
   StackState stack;     // isolated, but for kNone
   uint32_t stackBytes;  // of the alternate stack
   uint32_t timeoutMs;   // isolated
-  uint32_t threads;     // switches, stress: how many images lie at `load`, and come back at `after`
-  uint32_t stride;      // switches, stress: bytes from one image to the next
+  uint32_t threads;     // switches, stress: how many images lie at `load`, and come back at `after`; traced: how many calls
+  uint32_t stride;      // switches, stress: bytes from one image to the next; traced: where its TraceCalls are
   uint64_t mask;        // kXrstor: the requested-feature bitmap of the asked XRSTOR; rfbm is that of what surrounds it
 };
 static_assert(sizeof(Request) == 128);
@@ -252,6 +291,11 @@ struct alignas(64) Control {
 
   uint64_t allowedCpus[16];     // sched_setaffinity's mask: the CPUs that whoever runs Node has left to it
   std::atomic<uint32_t> phase;  // how far the current probe has come; outlives the fork that it runs in
+
+  // Between the probe process and the one that it traces.
+  uint32_t tracedSlot;              // which request it is to do
+  std::atomic<uint32_t> traceStop;  // a Stop
+  int32_t traceError;               // errno of PTRACE_TRACEME
 
   // Said once by the probe process.
   alignas(64) std::atomic<uint32_t> ready;  // 1 serving, 2 failed: see startupError

@@ -369,6 +369,101 @@ describe('a question to the CPU', () => {
   })
 })
 
+describe('a traced request', () => {
+  /** Writes its calls where no image lies. */
+  const putCalls = (bench: Bench, calls: readonly Fields[]): void => {
+    const { arena } = loadNative()
+    const { places } = bench
+    const memory = bench.session.memory()
+    const view = new DataView(memory)
+    calls.forEach((call, i) => {
+      const base = places.ops - arena.first! + i * arena.traceCallBytes!
+      const whole: Fields = {
+        what: 1,
+        when: 1,
+        note: 0x202,
+        buffer: 0,
+        at: places.after,
+        room: 64,
+        size: 64n,
+        ...call,
+      }
+      for (const [name, value] of Object.entries(whole)) {
+        const field = base + arena[`TraceCall.${name}`]!
+        if (name === 'size') view.setBigUint64(field, BigInt.asUintN(64, BigInt(value)), true)
+        else view.setUint32(field, Number(value), true)
+      }
+    })
+  }
+  const traced = (bench: Bench, calls: readonly Fields[], more: Fields = {}): string => {
+    const { arena } = loadNative()
+    const kind = arena['RequestKind.traced']!
+    bench.write({ kind, raise: 6, threads: calls.length, stride: bench.places.ops, flags: 32, ...more })
+    putCalls(bench, calls)
+    return bench.run()
+  }
+
+  it('with nonsense for its calls', { timeout: 60_000 }, async () => {
+    await withBench(bench => {
+      const { data, dataBytes } = bench.places
+      for (const name of ['what', 'when', 'note', 'buffer', 'room', 'at', 'size']) {
+        for (const value of [...edges, data, data + dataBytes - 64, data + dataBytes]) {
+          // What is read there is what the other fields are made of: it must stay within its room.
+          traced(bench, [{ [name]: value }, { [name]: value, what: 2 }])
+        }
+      }
+      expect(bench.ends.returned ?? bench.ends.refused).toBeGreaterThan(0)
+      expect(bench.ends).not.toHaveProperty('lost')
+    })
+  })
+
+  it('with nonsense for everything else', { timeout: 60_000 }, async () => {
+    await withBench(bench => {
+      for (const name of [
+        'threads',
+        'stride',
+        'raise',
+        'abi',
+        'flags',
+        'load',
+        'after',
+        'written',
+        'sent',
+        'ops',
+      ]) {
+        for (const value of edges) {
+          traced(bench, [{}], { [name]: value })
+          traced(bench, [{}], { raise: 0, [name]: value })
+        }
+      }
+      for (const code of [1, 5, 6, 8, 9, 77]) {
+        bench.write({ kind: 5, raise: 0, opCount: 1 }, [{ code, at: 4096, length: 8 }])
+        bench.run()
+      }
+      // The last of them says that it is not: the next request ends the process all the same.
+      expect(['returned', 'refused']).toContain(traced(bench, [{}], { flags: 0 }))
+      bench.write({})
+      expect(bench.run()).toBe('returned')
+      expect(childrenOf(bench.session.describe().pid)).toEqual([])
+    })
+  })
+
+  it('that is the plain loop, with nonsense', { timeout: 60_000 }, async () => {
+    await withBench(bench => {
+      for (const value of edges) {
+        for (const name of ['threads', 'stride', 'load', 'writtenBytes'])
+          traced(bench, [{ what: 2 }, {}], { kind: 6, count: 3n, [name]: value })
+        for (const name of ['size', 'room', 'at'])
+          traced(bench, [{ what: 2, [name]: value }, { [name]: value }], {
+            kind: 6,
+            count: 3n,
+            writtenBytes: 576,
+          })
+      }
+    })
+  })
+})
+
 describe('nonsense in several fields at once', () => {
   it('with fixed seeds', { timeout: long ? 900_000 : 60_000 }, async () => {
     const tries = long ? 20_000 : 600
