@@ -8,6 +8,7 @@ import { randomImage } from '../xstate/random.ts'
 import { fuzzLane } from './fuzz-lane.ts'
 import { BenchError, type Lane, type Wanted, type Yardstick } from './lane.ts'
 import { matrixLane } from './matrix-lane.ts'
+import { regsetLanes } from './regset-lane.ts'
 
 const compacted = 1n << 63n
 const siKernel = 128
@@ -176,6 +177,7 @@ export const lanesOf = (probe: Probe, pinned: Probe): Lane[] => {
     ...ia32.map(abi => ia32Lane(probe, abi, load, good64)),
     ...(layout.xsave ? [fuzzLane(pinned)] : []),
     matrixLane(loop),
+    ...regsetLanes(pinned),
     laneOf('isolated', { perSecond: 5000 }, batched(probe, apart), [loop]),
     laneOf(
       'live edits, pinned',

@@ -13,6 +13,13 @@ function supportsTiles(): boolean {
   return nativeProblem() === undefined && permissible(readHostCpu()).includes('xtiledata')
 }
 
+/** Whether there is a lane of traced processes. */
+const canTrace = (probe: Probe): boolean => {
+  if (!probe.layout.xsave) return false
+  const answer = probe.regset({ loaded: [{ call: 'get' }] })
+  return answer.kind === 'done' && answer.succeeded
+}
+
 describe.skipIf(nativeProblem() !== undefined)('lanes of a real session', () => {
   let probe: Probe
   let lanes: Lane[]
@@ -37,6 +44,7 @@ describe.skipIf(nativeProblem() !== undefined)('lanes of a real session', () => 
       ...ia32,
       ...fuzz,
       'pair matrix',
+      ...(canTrace(probe) ? ['ptrace regsets'] : []),
       'isolated',
       'live edits, pinned',
       'live edits',
@@ -117,6 +125,9 @@ const pretending = (probe: Probe): { readonly session: Probe; readonly lie: (see
         runMany: all,
         run: async (requests: readonly unknown[]) => all(requests),
         plainLoop: () => null,
+        eachRegset: (asks: readonly unknown[], visit: (answer: unknown, i: number) => void) =>
+          all(asks).forEach(visit),
+        traceLoop: () => null,
       }
     },
   }
@@ -177,6 +188,17 @@ describe.skipIf(nativeProblem() !== undefined)('a lane that is not what it says 
   test('a loop that met another fate', () => {
     for (const { against } of pretended(null)) {
       for (const { name, run } of against) if (name === 'plain') expect(() => run(1)).toThrow(BenchError)
+    }
+  })
+
+  test('regsets that are not set, and calls that fail', async () => {
+    if (!canTrace(probe)) return
+    const ended = [
+      { errno: null, size: 0n, bytes: randomImage(probe.layout, { seed: 9 }).bytes, overran: false },
+    ]
+    for (const succeeded of [true, false]) {
+      const lane = pretended({ kind: 'done', succeeded, ended }).find(({ name }) => name === 'ptrace regsets')
+      expect(() => lane?.run(2)).toThrow(BenchError)
     }
   })
 
