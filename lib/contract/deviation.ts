@@ -25,6 +25,8 @@ const predicates: Readonly<Record<Observed, readonly [auxiliary: string, rest: s
   astray: ['is', 'restored and leads to a signal'],
   killed: ['', 'ends the process by SIGSEGV'],
   undelivered: ['is', 'not delivered but a SIGSEGV'],
+  refused: ['is', 'refused with an errno'],
+  kept: ['is', 'taken and not heeded'],
   'as-stated': ['is', 'treated as the rule says'],
   unexplained: ['is', 'treated as no rule explains'],
 }

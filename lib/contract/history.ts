@@ -87,6 +87,19 @@ export const pastBugs: readonly PastBug[] = Object.freeze([
     cases: ['signal_stack/untouched', 'signal_stack/late', 'signal_sources/late_delivery'],
   },
   {
+    id: '4a804c4f8356',
+    what: 'What a tracer set of PKRU was not heeded, without an error, since the keys had left the XSAVE buffer.',
+    kernels: '5.14 to 6.1; repaired in 6.2',
+    cases: ['ptrace_xstate/inject', 'ptrace_xstate/left_out', 'ptrace_xstate/shown_by_frame'],
+  },
+  {
+    id: '814fb7bb7db5',
+    cve: 'CVE-2017-15537',
+    what: 'A tracer could set a bogus XCOMP_BV: the task’s XRSTOR failed, and the registers of another task were left in the CPU.',
+    kernels: 'repaired in 4.14',
+    cases: ['ptrace_regset/xcomp_bv'],
+  },
+  {
     id: 'sw bytes of 32-bit frames',
     what: 'The sw bytes of 32-bit frames were left zero: extended state was lost on their return.',
     kernels: 'old ones',

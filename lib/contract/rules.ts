@@ -5,6 +5,7 @@ import { deliveryRules } from './rules/delivery.ts'
 import { headerRules } from './rules/header.ts'
 import { ia32Rules } from './rules/ia32.ts'
 import { placeRules } from './rules/places.ts'
+import { ptraceRules } from './rules/ptrace.ts'
 import { registerRules } from './rules/registers.ts'
 import { sizeRules } from './rules/sizes.ts'
 
@@ -15,6 +16,7 @@ const all = [
   ...placeRules,
   ...deliveryRules,
   ...registerRules,
+  ...ptraceRules,
   ...anyRules,
 ] as const
 

@@ -14,6 +14,10 @@ export type Treatment =
   | 'killed'
   /** SIGSEGV, si_code SI_KERNEL, instead of a frame. */
   | 'undelivered'
+  /** Of what is set through another door than a frame: an errno, and no register changed. */
+  | 'refused'
+  /** Of the same: no error, and the register as it was all the same. */
+  | 'kept'
   /** For rules that are no treatment of one frame: as the rule says. */
   | 'as-stated'
 
@@ -28,6 +32,8 @@ export const treatmentText: Readonly<Record<Observed, string>> = {
   astray: 'restored, then a signal from where the frame led',
   killed: 'the process ended by SIGSEGV',
   undelivered: 'SIGSEGV instead of a frame',
+  refused: 'refused with an errno, nothing changed',
+  kept: 'taken without error, and not heeded',
   'as-stated': 'as the rule says',
   unexplained: 'something that no rule explains',
 }

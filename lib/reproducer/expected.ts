@@ -52,7 +52,7 @@ const cleared = (layout: Layout): ExpectedRegisters => ({
 /**
  * How a probe ends under a treatment, and with what in the registers.
  * @param signal the one that an `astray` frame leads to, or null for any
- * @throws RangeError for `as-stated`, which is no treatment of one frame
+ * @throws RangeError for what is no treatment of one frame
  */
 export const expectedOf = (
   treatment: Treatment,
@@ -75,7 +75,9 @@ export const expectedOf = (
       return { ends: 'died' }
     case 'undelivered':
       return { ends: 'undelivered' }
+    case 'refused':
+    case 'kept':
     case 'as-stated':
-      throw new RangeError('treatment is as-stated, must be what becomes of one frame')
+      throw new RangeError(`treatment is ${treatment}, must be what becomes of one frame`)
   }
 }

@@ -17,6 +17,8 @@ const wanted: readonly (readonly [id: string, cve?: string])[] = [
   ['484cea4f362e', 'CVE-2021-47227'],
   ['d8778e393afa', 'CVE-2021-47226'],
   ['d9c9ce34ed5c'],
+  ['4a804c4f8356'],
+  ['814fb7bb7db5', 'CVE-2017-15537'],
   ['sw bytes of 32-bit frames'],
   ['checkpoint-restore/criu#1042'],
   ['checkpoint-restore/criu#2835'],
