@@ -1,6 +1,6 @@
 /** `sigframe run`: the selftests on the running kernel. */
 import { type Command, Option } from 'commander'
-import { type GenerationId, generations } from '../contract/generations.ts'
+import { type DemandId, requirable } from '../contract/demand.ts'
 import { type Bundle, exitCodeOf } from '../harness/results.ts'
 import type { Style } from '../report/style.ts'
 import { isSkip, UsageError } from './errors.ts'
@@ -17,14 +17,11 @@ interface RunFlags {
   readonly output?: string
   readonly list?: true
   readonly long?: true
-  readonly require?: GenerationId
+  readonly require?: DemandId
   readonly baseline?: string
   readonly c?: string
   readonly layout?: string
 }
-
-/** What a kernel can be asked to be. */
-const requirable = generations.filter(({ harm }) => harm === undefined).map(({ id }) => id)
 
 const help = `
 NAME is a selftest, a case's id, or the beginning of an id up to a slash; *
@@ -195,7 +192,10 @@ export const addRun = (program: Command): void => {
     .option('--list', 'print what there is to run, and which past bugs it would have caught')
     .option('--long', 'run what needs many tries or seconds too')
     .addOption(
-      new Option('--require <generation>', 'fail where the kernel lacks a rule of it').choices(requirable),
+      new Option(
+        '--require <what>',
+        'fail where the kernel lacks a rule of it: a generation, or a proposal',
+      ).choices(requirable),
     )
     .option('--baseline <bundle>', 'fail every rule that held in these results (json) and holds no longer')
     .option('--c <file>', 'write one selftest, or one case, as a C program instead')

@@ -2,7 +2,7 @@
 import { existsSync, realpathSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import { type GenerationId, generations } from '../contract/generations.ts'
+import { type DemandId, requirable } from '../contract/demand.ts'
 import { type RuleId, rules } from '../contract/rules.ts'
 import type { Bundle } from '../harness/results.ts'
 import { namedCpus } from '../vm/cpus.ts'
@@ -55,7 +55,7 @@ Examples:
 interface VmFlags {
   readonly kernel?: readonly string[]
   readonly cpu: readonly string[]
-  readonly require?: GenerationId
+  readonly require?: DemandId
   readonly rule?: RuleId
   readonly baseline?: string
   readonly long?: true
@@ -71,9 +71,6 @@ interface VmFlags {
   readonly json?: true
   readonly output?: string
 }
-
-/** What a kernel can be asked to be. */
-const requirable = generations.filter(({ harm }) => harm === undefined).map(({ id }) => id)
 
 const formatFor = ({ format, json, output }: VmFlags): Format => {
   if (json === true && format !== undefined && format !== 'json')
@@ -300,7 +297,10 @@ export const addVm = (program: Command): void => {
     .option('--kernel <file...>', 'what to boot')
     .option('--cpu <model...>', 'what to boot it on', ['max'])
     .addOption(
-      new Option('--require <generation>', 'fail where a kernel lacks a rule of it').choices(requirable),
+      new Option(
+        '--require <what>',
+        'fail where a kernel lacks a rule of it: a generation, or a proposal',
+      ).choices(requirable),
     )
     .option('--baseline <bundle>', 'fail every rule that held in these results (json) and holds no longer')
     .option('--long', 'run what needs many tries or seconds too')

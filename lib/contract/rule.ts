@@ -1,5 +1,6 @@
 /** What a rule of the contract is. */
 import type { Policy } from './policy.ts'
+import type { ProposalId } from './proposals.ts'
 import type { Treatment } from './treatment.ts'
 
 /**
@@ -20,6 +21,8 @@ export interface Rule {
   readonly under?: (policy: Policy) => Treatment
   /** For a rule that no generation brought: what kernels did before, or do still. */
   readonly before?: readonly Treatment[]
+  /** The patch series that proposes it, by the name that `--require` takes; left out where it is a generation's. */
+  readonly proposal?: ProposalId
   /** What was seen is worth reading where the rule holds, too. */
   readonly tells?: true
   /** The commit that brought it, or the message that proposes it; for old rules where the code is. */

@@ -1,6 +1,7 @@
 /** From what was observed of a rule to a verdict. */
-import { behaviour, type Generation, generations, generationsThat } from './generations.ts'
-import { type Rule, type RuleId, ruleOf, rules } from './rules.ts'
+import { type Demand, wants } from './demand.ts'
+import { behaviour, type Generation, generationsThat } from './generations.ts'
+import { type Rule, type RuleId, ruleOf } from './rules.ts'
 import { type Observed, treatmentText } from './treatment.ts'
 
 export interface Judgement {
@@ -11,8 +12,8 @@ export interface Judgement {
 
 /** What is demanded beyond what the kernel's generation promises. */
 export interface Demands {
-  /** `--require`: every rule that holds in this generation must hold. */
-  readonly require: Generation | null
+  /** `--require`: every rule that holds in this generation, or that is of this proposal, must hold. */
+  readonly require: Demand | null
   /** `--baseline`: rules that held there must hold. */
   readonly held: ReadonlySet<RuleId>
 }
@@ -60,19 +61,14 @@ export const judge = (id: RuleId, observed: Observed, kernel: Generation, demand
   if (observed === rule.holds) return passing(rule, kernel)
   if (superseded(rule, kernel, observed)) return { verdict: 'pass', reason: `superseded in ${kernel.id}` }
   const { require, held } = demands
-  if (isBefore(rule, observed) && !held.has(id)) return { verdict: 'xfail', reason: brings(rule) }
+  const lacking = require !== null && wants(require, rule)
+  // A rule that no generation brought is demanded by what proposes it alone.
+  const isDemanded = lacking && rule.proposal === require.id
+  if (isBefore(rule, observed) && !held.has(id) && !isDemanded)
+    return { verdict: 'xfail', reason: brings(rule) }
   if (held.has(id)) return { verdict: 'fail', reason: 'the rule held in the baseline and holds no longer' }
-  if (require !== null && isIn(require, rule))
-    return { verdict: 'fail', reason: `--require ${require.id} wants it: ${brings(rule)}` }
+  if (lacking) return { verdict: 'fail', reason: `--require ${require.id} wants it: ${brings(rule)}` }
   if (rule.status !== 'established' && !isIn(kernel, rule) && observed === behaviour(kernel, id))
     return { verdict: 'xfail', reason: brings(rule) }
   return failing(rule, kernel, observed)
 }
-
-/** The rules by which a generation is told from at least one other. */
-export const tellingRules = (generation: Generation): ReadonlySet<RuleId> =>
-  new Set(
-    rules
-      .map(({ id }) => id)
-      .filter(id => generations.some(other => behaviour(other, id) !== behaviour(generation, id))),
-  )

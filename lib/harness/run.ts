@@ -1,9 +1,9 @@
 /** The one way of running selftests: `npm test`, `sigframe run` and CI all come here. */
-import { type Generation, type GenerationId, generationOf, generations } from '../contract/generations.ts'
+import { type Demand, type DemandId, demandOf } from '../contract/demand.ts'
+import type { Generation } from '../contract/generations.ts'
 import { type RuleId, ruleOf } from '../contract/rules.ts'
 import { treatmentText } from '../contract/treatment.ts'
 import { type Demands, judge } from '../contract/verdict.ts'
-import { outOfRange } from '../errors.ts'
 import type { Seen } from '../probe/result.ts'
 import type { Probe } from '../probe/session.ts'
 import { toolVersion } from '../version.ts'
@@ -24,7 +24,7 @@ import { belied, complained, failuresOfTheRun, heldIn } from './whole-run.ts'
 export interface RunOptions {
   /** Names of selftests, ids, or beginnings of ids up to a slash; `*` stands for anything. Empty: all. */
   readonly select: readonly string[]
-  readonly require: GenerationId | null
+  readonly require: DemandId | null
   /** What must not be lost since. */
   readonly baseline: Bundle | null
   /** Called as cases begin, in order, with their ids: the last one told is the one that the kernel did not survive. */
@@ -104,14 +104,7 @@ const skipped = ({ id, selftest, name, test, abi, components, reason }: SkippedC
   repro: null,
 })
 
-const requirable = generations.filter(({ harm }) => harm === undefined).map(({ id }) => id)
-
-const checkRequire = (id: GenerationId | null): Generation | null => {
-  if (id === null) return null
-  const generation = generationOf(id, 'require')
-  if (generation.harm !== undefined) throw outOfRange('require', id, `must be one of ${requirable.join(' ')}`)
-  return generation
-}
+const checkRequire = (id: DemandId | null): Demand | null => (id === null ? null : demandOf(id))
 
 const abortIfAsked = (signal: AbortSignal | undefined): void => {
   if (signal?.aborted === true) throw signal.reason ?? new Error('aborted')

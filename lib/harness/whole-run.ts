@@ -1,10 +1,11 @@
 /** What a run fails for as a whole, whatever its cases say one by one. */
+import { type Demand, tellingRules, wants } from '../contract/demand.ts'
 import type { Deviation } from '../contract/deviation.ts'
 import type { Evidence, Fingerprint } from '../contract/fingerprint.ts'
 import type { Generation } from '../contract/generations.ts'
 import { type RuleId, ruleOf } from '../contract/rules.ts'
 import { treatmentText } from '../contract/treatment.ts'
-import { isIn, judge, tellingRules } from '../contract/verdict.ts'
+import { judge } from '../contract/verdict.ts'
 import type { Failure } from './complaints.ts'
 import type { Bundle, CaseResult, KernelResult } from './results.ts'
 
@@ -47,15 +48,15 @@ const isFault = ({ rule, kind }: Deviation): boolean =>
 
 /**
  * What the telling frames fail a run for, whatever was selected: behaviour of no generation, and each rule of the
- * generation that was demanded. Where a case has failed for a rule, that is enough.
+ * generation or proposal that was demanded. Where a case has failed for a rule, that is enough.
  */
 const deviating = (
   { generation, evidence }: Fingerprint,
-  require: Generation | null,
+  require: Demand | null,
   cases: readonly CaseResult[],
 ): CaseResult[] => {
   const failed = new Set(cases.filter(({ verdict }) => verdict === 'fail').flatMap(({ rules }) => rules))
-  const reasonOf = ({ rule, observed }: Evidence, wanted: Generation | null): string | null => {
+  const reasonOf = ({ rule, observed }: Evidence, wanted: Demand | null): string | null => {
     const { verdict, reason } = judge(rule, observed, generation, { require: wanted, held: new Set() })
     return verdict === 'fail' ? reason : null
   }
@@ -64,18 +65,19 @@ const deviating = (
     .flatMap(one => {
       const fault = one.deviation !== null && isFault(one.deviation) ? reasonOf(one, null) : null
       if (fault !== null) return [failureAt('kernel', one, fault)]
-      if (require === null || !isIn(require, ruleOf(one.rule))) return []
+      if (require === null || !wants(require, ruleOf(one.rule))) return []
       const lacking = reasonOf(one, require)
       return lacking === null ? [] : [failureAt('require', one, lacking)]
     })
 }
 
 /** `--require` where no case that was run could tell the generation from others is no success. */
-const untold = (require: Generation | null, cases: readonly CaseResult[]): CaseResult[] => {
+const untold = (require: Demand | null, cases: readonly CaseResult[]): CaseResult[] => {
   if (require === null) return []
   const telling = tellingRules(require)
   if ([...executedRules(cases)].some(rule => telling.has(rule))) return []
-  const reason = `no case that was run could tell ${require.id} from other generations`
+  const others = 'policy' in require ? 'other generations' : 'what is merged'
+  const reason = `no case that was run could tell ${require.id} from ${others}`
   return [failureOf('require', require.id, reason, `a case that tells ${require.id}`)]
 }
 
@@ -107,7 +109,7 @@ export const complained = (failures: readonly Failure[]): CaseResult[] =>
 /** What a run is judged by as a whole. */
 export interface WholeRun {
   readonly found: Fingerprint
-  readonly require: Generation | null
+  readonly require: Demand | null
   /** The rules that held in the baseline. */
   readonly held: ReadonlySet<RuleId>
   /** Whether no case was left out by name. */

@@ -75,7 +75,7 @@ export type CommandOf = (one: CaseResult) => string | null
 /** The command that repeats a case, with what was demanded of it; null for what concerns the run as a whole. */
 export const repeatCommand = (one: CaseResult): string | null => {
   if (isOfTheRun(one)) return null
-  const demand = /^--require [a-z]+/.exec(one.reason)?.[0]
+  const demand = /^--require [a-z-]+/.exec(one.reason)?.[0]
   return `sigframe run ${shellQuoted(oneLine(one.id, longestId))}${demand === undefined ? '' : ` ${demand}`}`
 }
 

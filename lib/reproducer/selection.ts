@@ -1,6 +1,6 @@
 /** What `sigframe run` would run, as a C program: a case, or a selftest, for this host's frames or another CPU's. */
 import { catalogueLayout } from '../catalogue/catalogue.ts'
-import { type GenerationId, generationOf } from '../contract/generations.ts'
+import { type DemandId, demandOf } from '../contract/demand.ts'
 import { outOfRange } from '../errors.ts'
 import { type PlannedCase, planCases, planWithoutXsave, type SkippedCase } from '../harness/plan.ts'
 import { select } from '../harness/selection.ts'
@@ -20,7 +20,7 @@ export interface Selection {
   readonly select: readonly string[]
   readonly long: boolean
   /** What is demanded; what is newer is an XFAIL otherwise. */
-  readonly require: GenerationId | null
+  readonly require: DemandId | null
   /** Whose frames: a name of the catalogue; this host's if left out. */
   readonly layout?: string
 }
@@ -76,7 +76,9 @@ export const cOfSelection = async ({ select: names, long, layout, require }: Sel
   const others = new Set(chosen.map(({ selftest }) => selftest))
   if (others.size > 1)
     throw outOfRange('name', names.join(' '), `which selects ${others.size} selftests: a C program is of one`)
-  const demanded = require === null ? null : generationOf(require)
+  const demand = require === null ? null : demandOf(require)
+  // What is no generation's says nothing of frames.
+  const demanded = demand !== null && 'policy' in demand ? demand : null
   const tests = chosen.map(one => reproducibleCase(one, demanded))
   const [test] = tests
   if (tests.every(isSkipped))

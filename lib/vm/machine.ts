@@ -1,5 +1,5 @@
 /** One virtual machine: a kernel on an emulated CPU, and what came of running the selftests in it. */
-import type { GenerationId } from '../contract/generations.ts'
+import type { DemandId } from '../contract/demand.ts'
 import type { CapturedFrame, ReplayedFrame } from '../foreign/captured.ts'
 import type { Bundle } from '../harness/results.ts'
 
@@ -105,7 +105,7 @@ export interface VmReport {
   readonly startedAt: string
   readonly durationMs: number
   /** The generation that was demanded. */
-  readonly require: GenerationId | null
+  readonly require: DemandId | null
   /** The rule that alone was judged. */
   readonly rule: string | null
   /** Whether Ctrl-C ended it early. */

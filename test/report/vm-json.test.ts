@@ -112,7 +112,11 @@ describe('what is wrong is named: file, field, value, limit', () => {
     ['format is "other", must be sigframe vm', ['format'], 'other'],
     ['version is 2, must be 1', ['version'], 2],
     ['tool.name is "other", must be sigframe', ['tool', 'name'], 'other'],
-    ['require is "next", must be one of classic regressed portable larger', ['require'], 'next'],
+    [
+      'require is "next", must be one of classic regressed portable larger hwcap-inheritance',
+      ['require'],
+      'next',
+    ],
     ['interrupted must be a boolean, not "no"', ['interrupted'], 'no'],
     ['machines must be an array, not an object', ['machines'], {}],
     ['machines[2] must be an object, not null', ['machines', 2], null],

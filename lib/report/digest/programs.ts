@@ -46,7 +46,7 @@ const casesOn = (
 
 /** The generation that was demanded of a case, by its reason. */
 const demandedOf = ({ reason }: CaseResult): GenerationId | null => {
-  const id = /^--require ([a-z]+)/.exec(reason)?.[1]
+  const id = /^--require ([a-z-]+)/.exec(reason)?.[1]
   return generations.find(one => one.id === id)?.id ?? null
 }
 

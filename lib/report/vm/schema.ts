@@ -1,6 +1,8 @@
 /** The format of `sigframe vm --json` as a zod schema; docs/vm.schema.json is made of it. Loaded only where one is read. */
 import { z } from 'zod'
-import { type GenerationId, generations } from '../../contract/generations.ts'
+import type { DemandId } from '../../contract/demand.ts'
+import { generations } from '../../contract/generations.ts'
+import { proposals } from '../../contract/proposals.ts'
 import type { ReplayedFrame } from '../../foreign/captured.ts'
 import { type Abi, abis } from '../../frame/abi.ts'
 import {
@@ -141,9 +143,9 @@ const reportShape = {
   tool: z.object({ name: z.literal('sigframe'), version: name.describe('Of the tool that wrote this.') }),
   startedAt: z.iso.datetime('must be a time as in 2026-11-21T09:57:00.000Z'),
   durationMs: duration,
-  require: oneOf<GenerationId>(generations.map(({ id }) => id))
+  require: oneOf<DemandId>([...generations, ...proposals].map(({ id }) => id))
     .nullable()
-    .describe('The generation that was demanded.'),
+    .describe('The generation, or the proposal, that was demanded.'),
   rule: name.nullable().describe('The rule that alone was judged.'),
   interrupted: z.boolean().describe('Whether Ctrl-C ended it early.'),
 }

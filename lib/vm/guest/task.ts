@@ -1,4 +1,5 @@
 /** What a machine is asked to do, and what it answers: both sides include this. */
+import type { DemandId } from '../../contract/demand.ts'
 import type { GenerationId } from '../../contract/generations.ts'
 import type { CapturedFrame, FrameJob, ReplayedFrame } from '../../foreign/captured.ts'
 import type { Bundle } from '../../harness/results.ts'
@@ -7,7 +8,7 @@ import type { Bundle } from '../../harness/results.ts'
 export interface RunTask {
   readonly kind: 'run'
   readonly select: readonly string[]
-  readonly require: GenerationId | null
+  readonly require: DemandId | null
   readonly baseline: Bundle | null
   readonly long: boolean
   readonly capture: boolean
