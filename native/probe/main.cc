@@ -10,6 +10,7 @@
 
 #include <cerrno>
 #include <csignal>
+#include <cstring>
 
 #include <cpuid.h>
 
@@ -17,6 +18,7 @@
 #include "probe/fake.h"
 #include "probe/fire.h"
 #include "probe/ia32.h"
+#include "probe/modes.h"
 #include "probe/state.h"
 #include "probe/x32.h"
 #include "shared/futex.h"
@@ -123,10 +125,13 @@ void askIa32(Control& control) {
 }  // namespace
 }  // namespace sigframe
 
-int main() {
+int main(int argc, char** argv) {
   using namespace sigframe;
   const rlimit noCore{0, 0};
   setrlimit(RLIMIT_CORE, &noCore);
+  const auto mode = [&](const char* name) { return argc > 2 && strcmp(argv[1], name) == 0; };
+  if (mode("steps")) return runSteps(argc - 2, argv + 2);
+  if (mode("checkpointed")) return runCheckpointed(argv[2]);
   // A core_pattern that pipes ignores RLIMIT_CORE 0.
   prctl(PR_SET_DUMPABLE, 0);
   if (!mapArena()) return 80;
