@@ -27,6 +27,7 @@ const predicates: Readonly<Record<Observed, readonly [auxiliary: string, rest: s
   undelivered: ['is', 'not delivered but a SIGSEGV'],
   refused: ['is', 'refused with an errno'],
   kept: ['is', 'taken and not heeded'],
+  forgotten: ['is', 'gone after exec'],
   'as-stated': ['is', 'treated as the rule says'],
   unexplained: ['is', 'treated as no rule explains'],
 }

@@ -3,11 +3,13 @@ import type { Rule as AnyRule } from './rule.ts'
 import { anyRules } from './rules/any.ts'
 import { deliveryRules } from './rules/delivery.ts'
 import { headerRules } from './rules/header.ts'
+import { hwcapRules } from './rules/hwcap.ts'
 import { ia32Rules } from './rules/ia32.ts'
 import { placeRules } from './rules/places.ts'
 import { ptraceRules } from './rules/ptrace.ts'
 import { registerRules } from './rules/registers.ts'
 import { sizeRules } from './rules/sizes.ts'
+import { xcompRules } from './rules/xcomp.ts'
 
 const all = [
   ...sizeRules,
@@ -17,6 +19,8 @@ const all = [
   ...deliveryRules,
   ...registerRules,
   ...ptraceRules,
+  ...hwcapRules,
+  ...xcompRules,
   ...anyRules,
 ] as const
 

@@ -18,6 +18,8 @@ export type Treatment =
   | 'refused'
   /** Of the same: no error, and the register as it was all the same. */
   | 'kept'
+  /** Of what a process was given: gone once it executes another program. */
+  | 'forgotten'
   /** For rules that are no treatment of one frame: as the rule says. */
   | 'as-stated'
 
@@ -34,6 +36,7 @@ export const treatmentText: Readonly<Record<Observed, string>> = {
   undelivered: 'SIGSEGV instead of a frame',
   refused: 'refused with an errno, nothing changed',
   kept: 'taken without error, and not heeded',
+  forgotten: 'gone with the program that had it',
   'as-stated': 'as the rule says',
   unexplained: 'something that no rule explains',
 }

@@ -116,6 +116,8 @@ export interface Selftest {
   readonly summary: string
   /** Its cases run for every extended component and for combinations, for each one alone, or once with all of them. */
   readonly variants: 'each component' | 'single components' | 'once'
+  /** `plain`: its cases ask nothing of the session, and run in the one without permissions alone. */
+  readonly session?: 'plain'
   readonly cases: Readonly<Record<string, SelftestCase>>
 }
 

@@ -77,6 +77,7 @@ export const expectedOf = (
       return { ends: 'undelivered' }
     case 'refused':
     case 'kept':
+    case 'forgotten':
     case 'as-stated':
       throw new RangeError(`treatment is ${treatment}, must be what becomes of one frame`)
   }

@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest'
+import { demandOf, requirable, tellingRules } from '../../lib/contract/demand.ts'
 import { behaviour, type GenerationId, generationOf, generations } from '../../lib/contract/generations.ts'
 import { type RuleId, ruleOf, rules } from '../../lib/contract/rules.ts'
 import type { Observed } from '../../lib/contract/treatment.ts'
-import { type Demands, judge, tellingRules } from '../../lib/contract/verdict.ts'
+import { type Demands, judge } from '../../lib/contract/verdict.ts'
 
 const none: Demands = { require: null, held: new Set<RuleId>() }
 const verdictOn = (rule: RuleId, observed: Observed, generation: GenerationId, demands = none) =>
@@ -151,6 +152,17 @@ describe('a rule that a version brought, not a generation', () => {
     }
   })
 
+  test('what proposes it does, and nothing else that is proposed', () => {
+    for (const { id, rule, before, kernel } of pairs) {
+      const demands = { require: demandOf('hwcap-inheritance'), held: new Set<RuleId>() }
+      const { verdict, reason } = verdictOn(id, before, kernel, demands)
+      const isOfIt = rule.proposal === 'hwcap-inheritance'
+      expect(`${id} ${verdict}`).toBe(`${id} ${isOfIt ? 'fail' : 'xfail'}`)
+      if (isOfIt) expect(reason).toMatch(/^--require hwcap-inheritance wants it: proposed: /)
+      expect(verdictOn(id, rule.holds, kernel, demands).verdict).toBe('pass')
+    }
+  })
+
   test('it passes where it holds, and nothing is ahead of anything', () => {
     for (const { id, holds } of brought)
       for (const kernel of generations)
@@ -168,6 +180,16 @@ describe('a rule that a version brought, not a generation', () => {
 
 test('generations differ in the rules by which they are told', () => {
   for (const generation of generations) expect(tellingRules(generation).size).toBeGreaterThan(0)
+})
+
+test('what can be demanded: generations that do no harm, and proposals, by rules that tell them', () => {
+  expect(requirable).toEqual(['classic', 'portable', 'larger', 'hwcap-inheritance'])
+  for (const id of requirable) expect(tellingRules(demandOf(id)).size).toBeGreaterThan(0)
+  expect([...tellingRules(demandOf('hwcap-inheritance'))]).toEqual(
+    rules.filter(({ proposal }) => proposal === 'hwcap-inheritance').map(({ id }) => id),
+  )
+  for (const id of ['regressed', 'newest'])
+    expect(() => demandOf(id)).toThrow(/must be one of classic portable larger hwcap-inheritance/)
 })
 
 test('an unknown generation is refused, and the known ones are listed', () => {

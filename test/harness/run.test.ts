@@ -127,6 +127,26 @@ describe.skipIf(problem !== undefined)(`on this kernel${problem === undefined ? 
     expect(exitCodeOf(one.cases)).not.toBe(0)
   })
 
+  test('nor is it of what is proposed', async () => {
+    const one = await runSelftests({ ...plain, select: ['untouched_frame'], require: 'hwcap-inheritance' })
+    const failing = one.cases.filter(({ verdict }) => verdict === 'fail')
+    expect(failing.map(({ id, reason }) => [id, reason])).toEqual([
+      [
+        'require/hwcap-inheritance/x86_64/all',
+        'no case that was run could tell hwcap-inheritance from what is merged',
+      ],
+    ])
+  })
+
+  test('--require what is proposed fails what is not inherited, and nothing else', async () => {
+    const [asked, demanded] = [
+      await runSelftests({ ...plain, select: ['hwcap'] }),
+      await runSelftests({ ...plain, select: ['hwcap'], require: 'hwcap-inheritance' }),
+    ].map(({ cases }) => new Map(cases.map(({ id, verdict }) => [id, verdict])))
+    for (const [id, verdict] of asked!)
+      expect(`${id} ${demanded!.get(id)}`).toBe(`${id} ${verdict === 'xfail' ? 'fail' : verdict}`)
+  })
+
   test('--require fails for what the telling frames met with, though no selected case ran into it', async context => {
     if (bundle.kernel?.generation == null) return context.skip('no frame of this host can tell')
     const larger = generationOf('larger')
