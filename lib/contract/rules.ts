@@ -1,6 +1,7 @@
 /** All rules of the contract. Each file of rules/ has those of one concern. */
 import type { Rule as AnyRule } from './rule.ts'
 import { anyRules } from './rules/any.ts'
+import { criuRules } from './rules/criu.ts'
 import { deliveryRules } from './rules/delivery.ts'
 import { headerRules } from './rules/header.ts'
 import { hwcapRules } from './rules/hwcap.ts'
@@ -21,6 +22,7 @@ const all = [
   ...ptraceRules,
   ...hwcapRules,
   ...xcompRules,
+  ...criuRules,
   ...anyRules,
 ] as const
 
