@@ -14,10 +14,11 @@ import {
 } from '../neighbours/ptrace/place.ts'
 import type { HostCpu } from '../xstate/host.ts'
 import { Arena, arenaConstants } from './arena.ts'
+import { endSession, endSessionAsync, sweepAbandoned } from './ending.ts'
 import { builtPrefix, geometryOf, ringSlots, shapeOf } from './geometry.ts'
 import { RecordStore } from './records.ts'
 import type { PreparedRequest } from './request.ts'
-import { type SignalPlace, signalName } from './result.ts'
+import type { SignalPlace } from './result.ts'
 import { type CheckedAsk, putAsk } from './xrstor.ts'
 
 /** What a throw-away fork has of the time that the probe process has, which must still tell what became of it. */
@@ -26,26 +27,8 @@ const isolatedPart = 0.5
 /** How long a throw-away fork may take, in milliseconds. */
 export const isolatedTimeout = (timeoutMs: number): number => Math.ceil(timeoutMs * isolatedPart)
 
-/** How long the end of a killed process is waited for before it counts as stuck. */
-const reapTimeoutMs = 1000
-const reapPauseMs = 2
 /** Single probes that share a store: results are copied out of the arena in groups of so many. */
 const storeSlots = ringSlots / 2
-
-/** Processes that SIGKILL did not end in time. Looked at again now and then, so that none stays a zombie. */
-const abandoned = new Set<NativeSession>()
-
-const sweepAbandoned = (): void => {
-  for (const session of abandoned) {
-    if (session.tryReap() === undefined) continue
-    session.close()
-    abandoned.delete(session)
-  }
-}
-
-const pauseSync = (ms: number): void => {
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
-}
 
 /** What a chunk's requests need to be the same for. */
 export interface RunContext {
@@ -456,37 +439,12 @@ export class ProbeProcess {
     this.#single = null
   }
 
-  #leave(exit: NativeExit | undefined): NativeExit | undefined {
-    this.#detachStores()
-    if (exit === undefined) abandoned.add(this.#session)
-    else this.#session.close()
-    return exit
-  }
-
   /** Kills the process and lets go of it. Undefined: it did not end, and was left behind. */
   end(): NativeExit | undefined {
-    this.#session.kill()
-    let exit = this.#session.tryReap()
-    for (let waited = 0; exit === undefined && waited < reapTimeoutMs; waited += reapPauseMs) {
-      pauseSync(reapPauseMs)
-      exit = this.#session.tryReap()
-    }
-    return this.#leave(exit)
+    return endSession(this.#session, () => this.#detachStores())
   }
 
   async endAsync(): Promise<NativeExit | undefined> {
-    this.#session.kill()
-    let exit = this.#session.tryReap()
-    for (let waited = 0; exit === undefined && waited < reapTimeoutMs; waited += reapPauseMs) {
-      await new Promise(resolve => setTimeout(resolve, reapPauseMs))
-      exit = this.#session.tryReap()
-    }
-    return this.#leave(exit)
+    return await endSessionAsync(this.#session, () => this.#detachStores())
   }
 }
-
-/** A native exit with the signal's name. */
-export const namedExit = (exit: NativeExit): { signal: string | null; code: number | null } => ({
-  signal: exit.signal === null ? null : signalName(exit.signal),
-  code: exit.code,
-})

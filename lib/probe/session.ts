@@ -16,13 +16,13 @@ import { type HostCpu, hostLayout, readHostCpu } from '../xstate/host.ts'
 import { initImage, XsaveImage } from '../xstate/image.ts'
 import { type Layout, legacyFeatures, legacySize } from '../xstate/layout.ts'
 import { randomImage } from '../xstate/random.ts'
+import { namedExit } from './ending.ts'
 import { mostThreads, ringSlots } from './geometry.ts'
 import { callEdit, sendUntouched, waitingFrame } from './live.ts'
 import {
   type Chunk,
   type ChunkEnd,
   isolatedTimeout,
-  namedExit,
   ProbeProcess,
   type RunContext,
   type TracedChunk,
