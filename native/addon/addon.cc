@@ -4,6 +4,7 @@
 
 #include "addon/cpuid.h"
 #include "addon/session.h"
+#include "shared/kvm.h"
 
 namespace sigframe {
 namespace {
@@ -31,6 +32,10 @@ Napi::Object arenaNumbers(Napi::Env env) {
   set("traceCallBytes", sizeof(TraceCall));
   set("mostTraceCalls", kMostTraceCalls);
   set("fsaveBytes", kFsaveBytes);
+  set("kvmSlots", kKvmSlots);
+  set("mostKvmCalls", kMostKvmCalls);
+  set("kvmCallBytes", sizeof(KvmCall));
+  set("kvmShort", kKvmShort);
   set("stressBytes", sizeof(Stress));
   set("stressOnBytes", sizeof(StressOn));
   set("mostStressCpus", kMostStressCpus);
@@ -99,6 +104,27 @@ Napi::Object arenaNumbers(Napi::Env env) {
   CODE(TraceBuffer, "arena", kArena);
   CODE(TraceBuffer, "null", kNull);
   CODE(TraceBuffer, "guard", kGuard);
+  CODE(RequestKind, "kvm", kKvm);
+  CODE(KvmDo, "open", kOpen);
+  CODE(KvmDo, "close", kClose);
+  CODE(KvmDo, "apiVersion", kApiVersion);
+  CODE(KvmDo, "checkExtension", kCheckExtension);
+  CODE(KvmDo, "createVm", kCreateVm);
+  CODE(KvmDo, "createVcpu", kCreateVcpu);
+  CODE(KvmDo, "getXsave", kGetXsave);
+  CODE(KvmDo, "getXsave2", kGetXsave2);
+  CODE(KvmDo, "setXsave", kSetXsave);
+  CODE(KvmDo, "supportedCpuid", kSupportedCpuid);
+  CODE(KvmDo, "setCpuid2", kSetCpuid2);
+  CODE(KvmDo, "getAttribute", kGetAttribute);
+  CODE(KvmDo, "getXcr0", kGetXcr0);
+  CODE(KvmDo, "setXcr0", kSetXcr0);
+  CODE(KvmDo, "getMsr", kGetMsr);
+  CODE(KvmDo, "setMsr", kSetMsr);
+  CODE(KvmDo, "getPermissions", kGetPermissions);
+  CODE(KvmDo, "getGuestPermissions", kGetGuestPermissions);
+  CODE(KvmDo, "requestGuestPermission", kRequestGuestPermission);
+  CODE(KvmDo, "plainLoop", kPlainLoop);
   CODE(Way, "tgkill", kTgkill);
   CODE(Way, "tgkill32", kTgkill32);
   CODE(Way, "mixed", kMixed);
@@ -168,6 +194,16 @@ Napi::Object arenaNumbers(Napi::Env env) {
   FIELD(TraceCall, size);
   FIELD(TraceCall, told);
   FIELD(TraceCall, error);
+  FIELD(KvmCall, what);
+  FIELD(KvmCall, flags);
+  FIELD(KvmCall, slot);
+  FIELD(KvmCall, into);
+  FIELD(KvmCall, at);
+  FIELD(KvmCall, room);
+  FIELD(KvmCall, argument);
+  FIELD(KvmCall, value);
+  FIELD(KvmCall, result);
+  FIELD(KvmCall, error);
   FIELD(Stress, seed);
   FIELD(Stress, limitMs);
   FIELD(Stress, abis);

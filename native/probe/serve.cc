@@ -36,6 +36,7 @@ void run() {
     case RequestKind::kXrstor: return runXrstor();
     case RequestKind::kTraced: return runTraced();
     case RequestKind::kTraceLoop: return runTraceLoop();
+    case RequestKind::kKvm: return runKvm();
     case RequestKind::kProbe: break;
   }
   if (g.request->flags & kRequestIsolated) return runIsolated();

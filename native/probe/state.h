@@ -80,6 +80,8 @@ void runTraced();
 
 /** Ends the traced process, if there is one. */
 void endTraced();
+/** Calls of KVM's, as Node asks for them. */
+void runKvm();
 
 /** The limit that the engine is measured against; fills outcome.elapsedNs. */
 void runPlainLoop();

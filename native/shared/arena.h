@@ -100,6 +100,7 @@ enum class Where : uint32_t { kNone = 0, kLoad = 1, kDelivery = 2, kSigreturn = 
  *
  * `kTraced`: a probe in a process that is traced. It stops with `load` in its registers, and again when it has saved them
  * at the end; at each stop those of its TraceCalls that are for it are made. `kTraceLoop` is the plain loop of these.
+ * `kKvm`: no probe: `count` KvmCalls that lie at `load` (shared/kvm.h).
  */
 enum class RequestKind : uint32_t {
   kProbe = 0,
@@ -109,6 +110,7 @@ enum class RequestKind : uint32_t {
   kXrstor = 4,
   kTraced = 5,
   kTraceLoop = 6,
+  kKvm = 16,
 };
 
 /** A frame waits for Node's callback (kFrameReady), or goes back edited (kReplied). */
@@ -188,7 +190,7 @@ struct alignas(64) Request {
   uint32_t sentBytes;
   uint32_t after;
   uint32_t sentFrom;  // live: where Node left the fpstate that it sends
-  uint64_t count;     // plain loop, switches: rounds; stress: the most of them; isolated: how often, 0 as 1
+  uint64_t count;     // kKvm: calls; plain loop, switches: rounds; stress: the most of them; isolated: how often, 0 as 1
   uint64_t bad;       // plain loop: non-zero for frames that the kernel rejects
   Abi abi;
   Raise raise;
