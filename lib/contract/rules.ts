@@ -6,6 +6,7 @@ import { deliveryRules } from './rules/delivery.ts'
 import { headerRules } from './rules/header.ts'
 import { hwcapRules } from './rules/hwcap.ts'
 import { ia32Rules } from './rules/ia32.ts'
+import { kvmRules } from './rules/kvm.ts'
 import { placeRules } from './rules/places.ts'
 import { ptraceRules } from './rules/ptrace.ts'
 import { registerRules } from './rules/registers.ts'
@@ -23,6 +24,7 @@ const all = [
   ...hwcapRules,
   ...xcompRules,
   ...criuRules,
+  ...kvmRules,
   ...anyRules,
 ] as const
 
