@@ -149,6 +149,7 @@ export class Probe {
   #process: ProbeProcess | null = null
   #busy: string | null = null
   #queue: Promise<unknown> = Promise.resolve()
+  readonly #others: (() => Promise<void>)[] = []
   #closed = false
   #closing: Promise<void> | undefined
 
@@ -786,6 +787,11 @@ export class Probe {
     this.#process?.letGo()
   }
 
+  /** Has something else closed with this session: what was opened for its cases alone. */
+  closeToo(other: () => Promise<void>): void {
+    this.#others.push(other)
+  }
+
   /** Ends the probe process. Results stay good. Twice is no error; a run under way is rejected. */
   close(): Promise<void> {
     this.#closing ??= this.#end()
@@ -797,6 +803,7 @@ export class Probe {
     const process = this.#process
     this.#process = null
     await process?.endAsync()
+    for (const close of this.#others.splice(0)) await close()
     // A run under way has seen its end by now, or sees it in a moment.
     await this.#queue
   }
