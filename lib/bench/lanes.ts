@@ -6,6 +6,7 @@ import type { Seen } from '../probe/result.ts'
 import type { Probe } from '../probe/session.ts'
 import { randomImage } from '../xstate/random.ts'
 import { fuzzLane } from './fuzz-lane.ts'
+import { kvmLanes } from './kvm-lane.ts'
 import { BenchError, type Lane, type Wanted, type Yardstick } from './lane.ts'
 import { matrixLane } from './matrix-lane.ts'
 import { regsetLanes } from './regset-lane.ts'
@@ -178,6 +179,7 @@ export const lanesOf = (probe: Probe, pinned: Probe): Lane[] => {
     ...(layout.xsave ? [fuzzLane(pinned)] : []),
     matrixLane(loop),
     ...regsetLanes(pinned),
+    ...kvmLanes(probe),
     laneOf('isolated', { perSecond: 5000 }, batched(probe, apart), [loop]),
     laneOf(
       'live edits, pinned',
