@@ -235,9 +235,10 @@ export interface SignalInfo {
   readonly siAddr: bigint
 }
 
-// EAGAIN and EWOULDBLOCK are one number: the first is the one in use.
+// EAGAIN and EWOULDBLOCK are one number, and so are EOPNOTSUPP and ENOTSUP, which the kernel does not know.
 const errnoNames = new Map(
   Object.entries(osConstants.errno)
+    .filter(([name]) => name !== 'ENOTSUP')
     .map(([name, number]) => [number, name] as const)
     .reverse(),
 )
