@@ -47,6 +47,13 @@ export { NativeUnavailableError, nativeProblem } from './native.ts'
 export type { RegsetAnswer, RegsetDone } from './neighbours/ptrace/answer.ts'
 export type { PreparedRegset, RegsetAsk, TracedSignal } from './neighbours/ptrace/ask.ts'
 export type { CallResult, GetCall, RegsetCall, SetCall } from './neighbours/ptrace/calls.ts'
+export type { KvmAnswer, KvmDone, KvmFailure } from './neighbours/kvm/answer.ts'
+export { type CpuidEntry, featuresOfCpuid, withFeatures } from './neighbours/kvm/cpuid.ts'
+export type { KvmDoor } from './neighbours/kvm/door.ts'
+export { type KvmOptions, kvmAdvice, openKvm } from './neighbours/kvm/open.ts'
+export type { PreparedXsave } from './neighbours/kvm/process.ts'
+export type { KvmVcpu, RoundTrip, XsaveCall } from './neighbours/kvm/vcpu.ts'
+export type { KvmVm } from './neighbours/kvm/vm.ts'
 export type {
   AlternateStack,
   DataRequest,
