@@ -25,7 +25,7 @@ const checking = 'arch/x86/kernel/fpu/xstate.c, validate_user_xstate_header'
 const copying = 'arch/x86/kernel/fpu/xstate.c, copy_uabi_to_xstate'
 const permitting = 'arch/x86/kernel/fpu/xstate.c, xstate_request_perm'
 /** Frames have no part in it. */
-const only = { abis: ['x86_64'], plain: true } as const
+const only = { abis: ['x86_64'] } as const
 
 const needsTiles = ({ cpu }: CaseContext): string | null =>
   (cpu.xcr0 & (1n << 18n)) === 0n ? 'this host has no tiles' : null
@@ -34,6 +34,7 @@ const needsTiles = ({ cpu }: CaseContext): string | null =>
 export default selftest('kvm_xsave', {
   summary: 'What KVM gives and takes as the state of a virtual CPU, and what it refuses and leaves alone.',
   variants: 'once',
+  session: 'plain',
   cases: {
     size: {
       summary: 'KVM_CAP_XSAVE2 beside what guests may have.',

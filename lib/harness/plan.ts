@@ -77,10 +77,6 @@ const variantsOf = (selftest: Selftest, session: PlanSession): (readonly Compone
   }
 }
 
-/** Whether a session with these permissions is one for the case. */
-const isIn = (test: SelftestCase, { permissions }: PlanSession): boolean =>
-  test.plain !== true || permissions.length === 0
-
 const isFor = (test: SelftestCase, abi: Abi): boolean => test.abis === undefined || test.abis.includes(abi)
 
 /** Why a case does not run in a session, or null. */
@@ -112,7 +108,7 @@ export const planCases = (selftest: Selftest, session: PlanSession): (PlannedCas
     .filter(abi => session.lack(abi) === null)
     .flatMap(abi =>
       Object.entries(selftest.cases)
-        .filter(([, test]) => isFor(test, abi) && isIn(test, session))
+        .filter(([, test]) => isFor(test, abi))
         .flatMap(entry =>
           [...(entry[1].withLegacy === true ? [[]] : []), ...variants].map(components =>
             plan(selftest, entry, session, abi, components),

@@ -68,8 +68,6 @@ interface CaseBase {
   readonly placement?: Placement
   /** Runs without any extended component too: a frame of x87 and SSE alone. */
   readonly withLegacy?: boolean
-  /** Has nothing to do with what its session may have: runs in the plain one alone. */
-  readonly plain?: boolean
   /** Needs many tries, or seconds: runs only when it is asked for. */
   readonly long?: boolean
 }

@@ -110,7 +110,7 @@ const established: readonly Row[] = [
     [
       [{ unneeded: null }, 'unexplained'],
       [{ unneeded: 'EINVAL' }, 'unexplained'],
-      [{ none: 'ENOTSUP' }, 'unexplained'],
+      [{ none: 'EOPNOTSUPP' }, 'unexplained'],
       [{ badAddress: null }, 'unexplained'],
     ],
   ],

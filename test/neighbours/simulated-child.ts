@@ -73,7 +73,7 @@ export const classicKernel: Kernel = {
   takesBack: false,
   permissionForks: true,
   permissionExecs: false,
-  unneeded: 'ENOTSUP',
+  unneeded: 'EOPNOTSUPP',
   none: 'EINVAL',
   badAddress: 'EFAULT',
   dies: null,

@@ -9,8 +9,7 @@ import { asStated, childTrial, unable, unexplained } from './children.ts'
 const supp = getXcomp('supp')
 const perm = getXcomp('perm')
 
-/** EOPNOTSUPP: on Linux both names have one number, and Node knows it by this one. */
-const unsupported = 'ENOTSUP'
+const unsupported = 'EOPNOTSUPP'
 
 const hex = (value: bigint): string => `0x${value.toString(16)}`
 
