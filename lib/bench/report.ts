@@ -41,8 +41,8 @@ export const benchText = ({ host, rounds, lanes }: BenchResult, style: Style): s
   const told = rows.flatMap((some, i) => some.map((_, j) => (j === 0 ? lanes[i] : undefined)))
   const about = `${host.cpu}, ${plural(host.cpus, 'CPU')}, Linux ${host.kernel}, Node ${host.node}`
   const meaning =
-    'The ratio is that of the engine to what stands under “against”. plain: a C loop that raises and returns the ' +
-    `same frames in the probe process alone; 64-bit: batched good frames; cat: “cat FILE | wc -c”, in MiB. ` +
+    'The ratio is that of the engine to what stands under “against”. plain: a C loop in the probe process alone that ' +
+    `raises and returns the same frames, or makes the same calls of ptrace and KVM; 64-bit: batched good frames; cat: “cat FILE | wc -c”, in MiB; the pair matrix counts pairs. ` +
     `Medians of ${rounds} rounds, all in turn; ` +
     'other work on the machine blurs them.'
   return [

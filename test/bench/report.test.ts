@@ -54,9 +54,10 @@ live edits, pinned       98,765  plain    654,321   0.10  0.80..1.00  100,000/s
 run (async)             612,346  plain    654,321   0.94  0.80..1.00
 
 The ratio is that of the engine to what stands under “against”. plain: a C loop
-that raises and returns the same frames in the probe process alone; 64-bit:
-batched good frames; cat: “cat FILE | wc -c”, in MiB. Medians of 7 rounds, all
-in turn; other work on the machine blurs them.
+in the probe process alone that raises and returns the same frames, or makes the
+same calls of ptrace and KVM; 64-bit: batched good frames; cat: “cat FILE | wc
+-c”, in MiB; the pair matrix counts pairs. Medians of 7 rounds, all in turn;
+other work on the machine blurs them.
 `)
   for (const line of benchText(result, style).split('\n')) expect(widthOf(line)).toBeLessThanOrEqual(80)
 })
