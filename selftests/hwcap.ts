@@ -20,6 +20,15 @@ export default selftest('hwcap', {
   variants: 'once',
   session: 'plain',
   cases: {
+    user_hwcap_enabled: once({
+      summary:
+        'Whether the kernel knows PR_USER_HWCAP_ENABLED and HWCAP2_CR, the alternatives that were discussed.',
+      rule: 'hwcap-is-inherited-over-exec',
+      commit: 'linux-fsdevel, 28 March and 15 April 2026',
+      trial: () => ({
+        unable: 'neither has a number in any patch that was published: nobody can ask for them',
+      }),
+    }),
     read_alike: once({
       summary: '/proc/self/auxv and PR_GET_AUXV agree.',
       rule: 'auxv-is-told-alike',

@@ -28,6 +28,8 @@ NAME is a selftest, a case's id, or the beginning of an id up to a slash; *
 stands for anything. With --output the results go to FILE, whole or not at all,
 and a report for people to standard output.
 
+SIGFRAME_KVM names the device of the kvm selftests, /dev/kvm if it is not set.
+
 Exit codes: 0 every case passed, xfailed or was skipped; 1 a fail, timeout,
 crash or stuck; 4 all skipped; 64 wrong usage; 70 sigframe itself is broken.
 

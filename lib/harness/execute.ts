@@ -174,7 +174,8 @@ const executeFrame = (
 
 const executeTrial = (probe: Probe, test: TrialCase, context: CaseContext): Execution => {
   const done = test.trial(probe, context)
-  return 'unable' in done ? { kind: 'unable', text: done.unable } : { kind: 'observed', ...done }
+  if ('unable' in done) return { kind: 'unable', text: done.unable }
+  return 'lost' in done ? { kind: 'lost', how: done.lost, text: done.text } : { kind: 'observed', ...done }
 }
 
 /**

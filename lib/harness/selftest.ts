@@ -100,10 +100,16 @@ export interface Trial {
   readonly text: string
 }
 
+/** What a trial asked went with the question: no word on the rule. */
+export interface Lost {
+  readonly lost: 'crash' | 'timeout' | 'stuck'
+  readonly text: string
+}
+
 /** A case that is more than one frame. */
 export interface TrialCase extends CaseBase {
-  /** @returns what was found, or why the host does not let it be found */
-  readonly trial: (probe: Probe, context: CaseContext) => Trial | { readonly unable: string }
+  /** @returns what was found, why the host does not let it be found, or what was lost on the way */
+  readonly trial: (probe: Probe, context: CaseContext) => Trial | Lost | { readonly unable: string }
 }
 
 export type SelftestCase = FrameCase | TrialCase

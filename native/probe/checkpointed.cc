@@ -47,18 +47,19 @@ bool writeAll(const char* path, const void* from, size_t size) {
   return close(fd) == 0 && written;
 }
 
-void tellReady() {
+bool tellReady() {
   // Nothing here may touch a vector register: no printf.
   char text[16];
   size_t at = sizeof text;
   for (auto pid = static_cast<unsigned>(getpid()); pid != 0; pid /= 10) text[--at] = static_cast<char>('0' + pid % 10);
-  if (writeAll(pathOf[kReadyNew], text + at, sizeof text - at)) rename(pathOf[kReadyNew], pathOf[kReady]);
+  return writeAll(pathOf[kReadyNew], text + at, sizeof text - at) && rename(pathOf[kReadyNew], pathOf[kReady]) == 0;
 }
 
 /** Whatever runs here is compiled for general registers alone: the poison stays in the others. */
 void onSignal(int) {
   asm volatile("xrstor64 (%[from])" ::[from] "r"(poison), "a"(low), "d"(high) : "memory");
-  tellReady();
+  // Nobody waits for one that cannot say that it is there.
+  if (!tellReady()) quit(84);
   int step = 0;
   for (; step < kSteps && access(pathOf[kGo], F_OK) != 0; step++) nanosleep(&kStep, nullptr);
   asm volatile("xsave64 (%[to])" ::[to] "r"(handler), "a"(low), "d"(high) : "memory");

@@ -32,7 +32,7 @@ describe('wrong usage: one line on stderr, nothing on stdout, exit code 64', () 
     ],
     [
       ['run', '--require', 'nosuch'],
-      /argument 'nosuch' is invalid\. Allowed choices are classic, portable, larger; see sigframe run --help$/,
+      /argument 'nosuch' is invalid\. Allowed choices are classic, portable, larger, hwcap-inheritance; see sigframe run --help$/,
     ],
     [['run', '--require', 'regressed'], /argument 'regressed' is invalid/],
     [['run', '--output'], /^option '-o, --output <file>' argument missing; see sigframe run --help$/],

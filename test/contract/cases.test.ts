@@ -92,6 +92,7 @@ const liveAlone = [
   'hwcap/set_by_map',
   'hwcap/set_without_capability',
   'hwcap/sysinfo_ehdr',
+  'hwcap/user_hwcap_enabled',
   'kvm_xsave/before_cpuid',
   'kvm_xsave/beyond_cpuid',
   'kvm_xsave/bytes_written',

@@ -32,6 +32,7 @@ const probe = {} as Probe
 
 const found = (trial: ChildTrial, changes: Partial<Kernel>) => {
   const done = trial(probe, context, askSimulated(changes))
+  if ('lost' in done) return done.lost
   return 'unable' in done ? done.unable : done.observed
 }
 
@@ -97,7 +98,7 @@ const established: readonly Row[] = [
     [
       [{ grants: false }, 'unexplained'],
       [{ grantsMore: 1n << 19n }, 'unexplained'],
-      [{ guarded: 0n, unneeded: 'EPERM' }, 'ARCH_REQ_XCOMP_PERM: EPERM'],
+      [{ guarded: 0n, unneeded: 'EPERM' }, 'ARCH_REQ_XCOMP_PERM is refused here with EPERM'],
       [{ guarded: 0n }, 'unexplained'],
     ],
   ],
@@ -127,8 +128,10 @@ describe.each(established)('%s', (_, trial, wrong) => {
     expect(found(trial, changes)).toBe(expected)
   })
 
-  test('a child that dies is no skip, one that is not to be had is', () => {
-    expect(found(trial, { dies: 'SIGSEGV' })).toBe('unexplained')
+  test('a child that dies is a crash, one that a filter ends or that is not to be had a skip', () => {
+    expect(found(trial, { dies: 'SIGSEGV' })).toBe('crash')
+    expect(found(trial, { dies: 'SIGALRM' })).toBe('timeout')
+    expect(found(trial, { dies: 'SIGSYS' })).toBe('a seccomp filter ended the child (SIGSYS)')
     expect(found(trial, { unable: 'EAGAIN' })).toBe('EAGAIN')
   })
 })

@@ -154,6 +154,7 @@ const isTrialEntry = (entry: [string, unknown]): entry is [string, TrialCase] =>
 
 const run = (probe: Probe, test: TrialCase, context: CaseContext): Trial['observed'] | string => {
   const found = test.trial(probe, context)
+  if ('lost' in found) return `lost: ${found.lost}`
   return 'unable' in found ? `unable: ${found.unable}` : found.observed
 }
 
@@ -235,7 +236,11 @@ describe('each case', () => {
       'unable: PTRACE_TRACEME is refused here with EPERM',
     ])
     const died: Slip = () => ({ kind: 'died', where: null, signal: 'SIGKILL', code: null })
-    expect(run(slipping(probe, died), test, context)).toBe('unexplained')
+    expect(run(slipping(probe, died), test, context)).toBe('lost: crash')
+    const filtered: Slip = () => ({ kind: 'died', where: null, signal: 'SIGSYS', code: null })
+    expect(run(slipping(probe, filtered), test, context)).toMatch(/^unable: a seccomp filter ended/)
+    const slow: Slip = () => ({ kind: 'timeout', timeoutMs: 1 })
+    expect(run(slipping(probe, slow), test, context)).toBe('lost: timeout')
   })
 
   it('every slip is noticed by one at least', () => {

@@ -2,21 +2,8 @@
 import type { AuxVector } from '../../neighbours/auxv/vector.ts'
 import { type Ask, askChild, type Step, type StepAnswer } from '../../neighbours/child/steps.ts'
 import type { Trial, TrialCase } from '../selftest.ts'
+import { type Found, gone, lost, trialOf, unable } from './answer.ts'
 
-type Found = ReturnType<TrialCase['trial']>
-
-/** Thrown by what a child was asked: the host does not let it be found out. */
-class Unable extends Error {}
-
-/** Thrown where a child did what no rule explains. */
-class Astray extends Error {}
-
-export const unable = (reason: string): never => {
-  throw new Unable(reason)
-}
-
-export const asStated = (text: string): Trial => ({ observed: 'as-stated', text })
-export const unexplained = (text: string): Trial => ({ observed: 'unexplained', text })
 export const forgotten = (text: string): Trial => ({ observed: 'forgotten', text })
 
 /** How a call is named where it fails. */
@@ -36,9 +23,10 @@ const callOf: Readonly<Record<string, string>> = {
 
 /** @throws Unable with the call and its errno where a step did not succeed */
 export const succeeded = (answer: StepAnswer | undefined): StepAnswer => {
-  if (answer === undefined) return unable('the child said less than it was asked')
+  if (answer === undefined) throw unable('the child said less than it was asked')
   const { step, errno } = answer
-  return errno === null ? answer : unable(`${callOf[step] ?? step}: ${errno}`)
+  if (errno !== null) throw unable(`${callOf[step] ?? step}: ${errno}`)
+  return answer
 }
 
 /** A child, asked step by step. */
@@ -52,8 +40,11 @@ export interface Child {
 const childOf = (asking: Ask): Child => {
   const ask: Child['ask'] = (...steps) => {
     const done = asking(steps)
-    if (done.kind === 'died') throw new Astray(`the child died of ${done.signal}`)
-    return done.kind === 'unable' ? unable(done.text) : done.answers
+    if (done.kind === 'died' && done.signal === 'SIGALRM')
+      throw lost('timeout', 'the child did not come to its end in time')
+    if (done.kind === 'died') throw gone('the child', done.signal)
+    if (done.kind === 'unable') throw unable(done.text)
+    return done.answers
   }
   return {
     ask,
@@ -61,7 +52,8 @@ const childOf = (asking: Ask): Child => {
       const answers = ask(...steps)
       answers.forEach(succeeded)
       const last = succeeded(answers.at(-1))
-      return last.vector.size > 0 ? last.vector : unable(`${callOf[last.step] ?? last.step} gave no vector`)
+      if (last.vector.size === 0) throw unable(`${callOf[last.step] ?? last.step} gave no vector`)
+      return last.vector
     },
   }
 }
@@ -71,12 +63,5 @@ export type ChildTrial = (...given: readonly [...Parameters<TrialCase['trial']>,
 /** A trial that asks children; another `asking` stands for them in tests. */
 export const childTrial =
   (trial: (child: Child, ...given: Parameters<TrialCase['trial']>) => Found): ChildTrial =>
-  (probe, context, asking = askChild) => {
-    try {
-      return trial(childOf(asking), probe, context)
-    } catch (error) {
-      if (error instanceof Unable) return { unable: error.message }
-      if (error instanceof Astray) return unexplained(error.message)
-      throw error
-    }
-  }
+  (probe, context, asking = askChild) =>
+    trialOf((...given) => trial(childOf(asking), ...given))(probe, context)

@@ -9,7 +9,8 @@ import {
 } from '../../neighbours/auxv/vector.ts'
 import type { Step } from '../../neighbours/child/steps.ts'
 import type { Trial } from '../selftest.ts'
-import { asStated, type Child, childTrial, forgotten, succeeded, unable, unexplained } from './children.ts'
+import { asStated, unable, unexplained } from './answer.ts'
+import { type Child, childTrial, forgotten, succeeded } from './children.ts'
 import { deliverable } from './stacks.ts'
 
 const read: Step = { step: 'read' }
@@ -34,7 +35,8 @@ const lowestBit = (value: bigint): bigint => value & -value
 /** The kernel's own AT_HWCAP, which x86 always has. */
 const ownOf = (vector: AuxVector, name: AuxName = 'hwcap'): bigint => {
   const own = auxEntry(vector, name)
-  return own === undefined || own === 0n ? unable(`the kernel gives no ${auxSpelt(name)}`) : own
+  if (own === undefined || own === 0n) throw unable(`the kernel gives no ${auxSpelt(name)}`)
+  return own
 }
 
 /** AT_HWCAP without one of its bits. */
@@ -43,7 +45,8 @@ const lessOf = (own: bigint): bigint => own & ~lowestBit(own)
 /** A bit of 32 that the kernel does not have. */
 const foreignBit = (own: bigint): bigint => {
   const lacking = ~own & 0xffff_ffffn
-  return lacking === 0n ? unable('AT_HWCAP has all 32 bits') : lowestBit(lacking)
+  if (lacking === 0n) throw unable('AT_HWCAP has all 32 bits')
+  return lowestBit(lacking)
 }
 
 /** Known bits of AT_HWCAP2: arch/x86/include/uapi/asm/hwcap2.h. */

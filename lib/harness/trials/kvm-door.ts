@@ -1,5 +1,5 @@
 /** The virtual CPUs that trials look at: one door and one VM for all of a session, a fresh virtual CPU for each. */
-import type { KvmAnswer } from '../../neighbours/kvm/answer.ts'
+import type { KvmAnswer, KvmFailure } from '../../neighbours/kvm/answer.ts'
 import { type CpuidEntry, featuresOfCpuid } from '../../neighbours/kvm/cpuid.ts'
 import type { KvmDoor } from '../../neighbours/kvm/door.ts'
 import { kvmAdvice, openKvm } from '../../neighbours/kvm/open.ts'
@@ -13,35 +13,29 @@ import type { XsaveImage } from '../../xstate/image.ts'
 import { type Layout, legacyFeatures } from '../../xstate/layout.ts'
 import { randomImage } from '../../xstate/random.ts'
 import type { CaseContext, Trial, TrialCase } from '../selftest.ts'
+import { allowed, Early, type Found, lost, other, trialOf, unable } from './answer.ts'
 
-export type Found = ReturnType<TrialCase['trial']>
-
-/** What is thrown out of a trial that has its answer before its end. */
-class Early extends Error {
-  readonly found: Found
-
-  constructor(found: Found) {
-    super('found')
-    this.found = found
-  }
-}
-
-export const asStated = (text: string): Trial => ({ observed: 'as-stated', text })
 export const refusedAsMeant = (text: string): Trial => ({ observed: 'refused', text })
-export const unable = (text: string): Early => new Early({ unable: text })
-export const other = (text: string): Early => new Early({ observed: 'unexplained', text })
 
 export const hex = (value: bigint | number): string => `0x${value.toString(16)}`
+
+/** Nobody answers any more: a seccomp filter ended the process, or something else did. */
+const nobody = ({ text }: KvmFailure): Early => {
+  if (text.includes('SIGSYS')) return unable(`a seccomp filter ended it: ${text}`)
+  return lost(/no answer|progress/.test(text) ? 'timeout' : 'crash', text)
+}
 
 /** A call that must go well: what else it says is no word on rules, but on this host. */
 export const had = <T>(answer: KvmAnswer<T>): T => {
   if (answer.ok) return answer.value
-  throw answer.errno === null ? other(answer.text) : unable(`${answer.text} here`)
+  throw answer.errno === null ? nobody(answer) : unable(`${answer.text} here`)
 }
 
 /** A call that the rule is about. */
 export const wentWell = <T>(answer: KvmAnswer<T>, what: string): T => {
   if (answer.ok) return answer.value
+  if (answer.errno === null) throw nobody(answer)
+  allowed(answer.errno, `${what}: ${answer.call}`)
   throw other(`${what}: ${answer.text}`)
 }
 
@@ -133,26 +127,20 @@ export interface Guest extends KvmPlace {
   readonly context: CaseContext
 }
 
-/** A trial whose steps end it where they find something else than was expected. */
-export const early = (steps: () => Found): Found => {
-  try {
-    return steps()
-  } catch (error) {
-    if (error instanceof Early) return error.found
-    throw error
-  }
-}
-
 export const kvmTrial =
   (steps: (guest: Guest) => Found): TrialCase['trial'] =>
   (probe, context) =>
-    early(() => {
+    trialOf(() => {
       const one = context.components.length === 1 ? context.components : []
-      const place = placeOf(probe, needsTilePermission(one))
+      const withTiles = needsTilePermission(one)
+      const place = placeOf(probe, withTiles)
       const lacking = one.filter(name => !place.layout.has(name))
       if (lacking.length > 0)
         throw unable(`this KVM has no ${lacking.join(' ')} for guests: ${hex(place.features)}`)
-      const vcpu = had(place.vm.createVcpu())
+      const made = place.vm.createVcpu()
+      // The next trial has a door of its own.
+      if (!made.ok && made.errno === null) places.get(probe)?.delete(withTiles)
+      const vcpu = had(made)
       try {
         if (place.layout.size > vcpu.xsaveBytes)
           throw other(
@@ -162,7 +150,7 @@ export const kvmTrial =
       } finally {
         vcpu.close()
       }
-    })
+    })(probe, context)
 
 /** A state as KVM_SET_XSAVE takes it. */
 export const stateOf = ({ vcpu }: Pick<Guest, 'vcpu'>, image: Uint8Array): Uint8Array => {

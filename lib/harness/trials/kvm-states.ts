@@ -7,20 +7,17 @@ import { type ComponentName, maskOf, namesOf } from '../../xstate/components.ts'
 import { initMxcsr, XsaveImage } from '../../xstate/image.ts'
 import { legacyFeatures, legacySize, minXsaveSize } from '../../xstate/layout.ts'
 import { randomImage } from '../../xstate/random.ts'
+import { asStated, type Found, other, unable } from './answer.ts'
 import {
-  asStated,
   differences,
-  type Found,
   type Guest,
   hex,
   kvmTrial,
-  other,
   randomState,
   read,
   set,
   stateOf,
   tellAll,
-  unable,
   wentWell,
   xstateBvOf,
 } from './kvm-door.ts'

@@ -4,7 +4,8 @@ import { archPrctl, getXcomp, requestXcomp } from '../../neighbours/xcomp/calls.
 import { permissible } from '../../probe/session.ts'
 import { componentNamed } from '../../xstate/components.ts'
 import type { HostCpu } from '../../xstate/host.ts'
-import { asStated, childTrial, unable, unexplained } from './children.ts'
+import { allowed, asStated, unable, unexplained } from './answer.ts'
+import { childTrial } from './children.ts'
 
 const supp = getXcomp('supp')
 const perm = getXcomp('perm')
@@ -21,15 +22,16 @@ const maskOf = (numbers: readonly number[]): bigint =>
 
 /** What was written into the word. Kernels before 5.16 have no such call. */
 const word = (answer: StepAnswer | undefined): bigint => {
-  if (answer === undefined) return unable('the child said less than it was asked')
-  return answer.errno === null ? answer.value : unable(`this kernel has no ARCH_GET_XCOMP_*: ${answer.errno}`)
+  if (answer === undefined) throw unable('the child said less than it was asked')
+  if (answer.errno !== null) throw unable(`this kernel has no ARCH_GET_XCOMP_*: ${answer.errno}`)
+  return answer.value
 }
 
 /** Why a request was not granted, or null. What a filter refuses is none of the kernel's. */
 const refusal = (answers: readonly (StepAnswer | undefined)[]): string | null => {
   const refused = answers.find(answer => answer?.errno !== null)
   if (refused === undefined) return null
-  if (refused?.errno === 'EPERM') return unable('ARCH_REQ_XCOMP_PERM: EPERM')
+  allowed(refused?.errno ?? null, 'ARCH_REQ_XCOMP_PERM')
   return `ARCH_REQ_XCOMP_PERM: ${refused?.errno ?? 'no answer'}`
 }
 
@@ -104,6 +106,7 @@ export const refusesWrong = childTrial((child, _probe, { cpu }) => {
   const [before, after] = [word(answers[0]), word(answers.at(-1))]
   const wrong = calls.flatMap(([step, errno], i) => {
     const seen = answers[i + 1]?.errno ?? 'no error'
+    if (seen !== errno) allowed(seen, 'arch_prctl')
     const what = step.step === 'arch' ? `${hex(BigInt(step.code))} of ${step.argument}` : step.step
     return seen === errno ? [] : [`${what}: ${seen}, not ${errno}`]
   })

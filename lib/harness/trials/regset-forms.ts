@@ -5,16 +5,15 @@ import { fieldOffset, XsaveImage } from '../../xstate/image.ts'
 import { legacyFeatures, legacySize } from '../../xstate/layout.ts'
 import { randomImage } from '../../xstate/random.ts'
 import type { CaseContext, TrialCase } from '../selftest.ts'
+import { asStated, trialOf } from './answer.ts'
 import {
   allRefused,
   ask,
-  asStated,
   differing,
   heeded,
   hostSize,
   regsetOf,
   regsetSize,
-  regsetTrial,
   spoilt,
   succeeded,
   type Wrong,
@@ -36,7 +35,7 @@ const statesOf = ({ layout, seed }: CaseContext) => ({
 const bit = (index: number): bigint => 1n << BigInt(index)
 
 /** The regset's size, beside what the host's components take. */
-export const coversHost: Run = regsetTrial((probe, { layout, cpu }) => {
+export const coversHost: Run = trialOf((probe, { layout, cpu }) => {
   const size = regsetSize(probe)
   const host = hostSize(cpu)
   const text = `${size} bytes; frames of this task have ${layout.size}`
@@ -44,7 +43,7 @@ export const coversHost: Run = regsetTrial((probe, { layout, cpu }) => {
 })
 
 /** Sizes that are no multiple of 8, for both calls. */
-export const oddSizes: Run = regsetTrial((probe, context) => {
+export const oddSizes: Run = trialOf((probe, context) => {
   const { load, other } = statesOf(context)
   const size = regsetSize(probe)
   const bytes = regsetOf(probe, other)
@@ -84,7 +83,7 @@ const readsAs = (
   return asStated(`${sizes.join(', ')}`)
 }
 
-export const readsLarger: Run = regsetTrial((probe, context) => {
+export const readsLarger: Run = trialOf((probe, context) => {
   const size = regsetSize(probe)
   return readsAs(
     probe,
@@ -94,13 +93,13 @@ export const readsLarger: Run = regsetTrial((probe, context) => {
   )
 })
 
-export const readsSmaller: Run = regsetTrial((probe, context) => {
+export const readsSmaller: Run = trialOf((probe, context) => {
   const size = regsetSize(probe)
   const sizes = [0, 8, swAt, 512, 520, 576, size - 8].filter(one => one < size)
   return readsAs(probe, statesOf(context).load, sizes, Number)
 })
 
-export const setsSmaller: Run = regsetTrial((probe, context) => {
+export const setsSmaller: Run = trialOf((probe, context) => {
   const { load, other } = statesOf(context)
   const size = regsetSize(probe)
   const bytes = regsetOf(probe, other)
@@ -131,7 +130,7 @@ const setsAs = (
   return asStated(sets.map(({ text }) => text).join(', '))
 }
 
-export const setsLarger: Run = regsetTrial((probe, context) => {
+export const setsLarger: Run = trialOf((probe, context) => {
   const states = statesOf(context)
   const size = regsetSize(probe)
   const bytes = regsetOf(probe, states.other)
@@ -145,7 +144,7 @@ export const setsLarger: Run = regsetTrial((probe, context) => {
   )
 })
 
-export const badBuffers: Run = regsetTrial((probe, context) => {
+export const badBuffers: Run = trialOf((probe, context) => {
   const { load, other } = statesOf(context)
   const bytes = regsetOf(probe, other)
   return allRefused(
@@ -163,7 +162,7 @@ export const badBuffers: Run = regsetTrial((probe, context) => {
 const spoilsRefused = (
   spoil: (context: CaseContext) => readonly (readonly [string, Parameters<typeof spoilt>[2]])[],
 ): Run =>
-  regsetTrial((probe, context) => {
+  trialOf((probe, context) => {
     const { load, other } = statesOf(context)
     const regset = regsetOf(probe, other)
     const wrong = spoil(context).map(([text, change]) => spoilt(regset, text, change))
@@ -223,7 +222,7 @@ export const reservedMxcsr: Run = spoilsRefused(({ layout }) =>
 )
 
 /** The same where XSTATE_BV has nothing that MXCSR goes with. */
-export const unusedMxcsr: Run = regsetTrial((probe, context) => {
+export const unusedMxcsr: Run = trialOf((probe, context) => {
   const { layout } = context
   const { load, other } = statesOf(context)
   const avx = layout.has('avx') ? layout.component('avx').mask : 0n
@@ -240,7 +239,7 @@ export const unusedMxcsr: Run = regsetTrial((probe, context) => {
 })
 
 /** Tile data in a process that has not used tiles, permitted or not. */
-export const tilesWithoutUse: Run = regsetTrial((probe, context) => {
+export const tilesWithoutUse: Run = trialOf((probe, context) => {
   const { layout, seed } = context
   const tiles = bit(18)
   const components = layout.features & ~tiles
@@ -257,7 +256,7 @@ export const tilesWithoutUse: Run = regsetTrial((probe, context) => {
 })
 
 /** What the sw bytes of the regset are. */
-export const swBytesTold: Run = regsetTrial((probe, context) => {
+export const swBytesTold: Run = trialOf((probe, context) => {
   const { cpu } = context
   const bytes = whole(probe, statesOf(context).load)
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
@@ -270,7 +269,7 @@ export const swBytesTold: Run = regsetTrial((probe, context) => {
 })
 
 /** Nonsense in the sw bytes and in the gaps between components. */
-export const swBytesSet: Run = regsetTrial((probe, context) => {
+export const swBytesSet: Run = trialOf((probe, context) => {
   const states = statesOf(context)
   const { layout } = context
   const regset = regsetOf(probe, states.other)
@@ -304,7 +303,7 @@ export const swBytesSet: Run = regsetTrial((probe, context) => {
 const legacyUsed = 416
 
 /** The two regsets of one stopped process. */
-export const fpAgrees: Run = regsetTrial((probe, context) => {
+export const fpAgrees: Run = trialOf((probe, context) => {
   const { load } = statesOf(context)
   const { loaded } = ask(probe, { load, loaded: [{ call: 'get' }, { call: 'get', note: 'fp' }] })
   const xstate = succeeded(loaded[0], 'PTRACE_GETREGSET')
@@ -322,7 +321,7 @@ const withLegacyOf = (load: XsaveImage, other: XsaveImage): XsaveImage => {
   return mixed
 }
 
-export const fpSets: Run = regsetTrial((probe, context) => {
+export const fpSets: Run = trialOf((probe, context) => {
   const { load, other } = statesOf(context)
   const wanted = withLegacyOf(load, other)
   const bytes = other.bytes.slice(0, legacySize)
@@ -332,7 +331,7 @@ export const fpSets: Run = regsetTrial((probe, context) => {
   ])
 })
 
-export const fpSetsSmaller: Run = regsetTrial((probe, context) => {
+export const fpSetsSmaller: Run = trialOf((probe, context) => {
   const { load, other } = statesOf(context)
   const bytes = other.bytes.slice(0, legacySize)
   return allRefused(

@@ -10,35 +10,25 @@ import type { XsaveImage } from '../../xstate/image.ts'
 import type { Layout } from '../../xstate/layout.ts'
 import { minXsaveSize } from '../../xstate/layout.ts'
 import { createRandom, randomComponent, randomImage, randomMxcsr } from '../../xstate/random.ts'
-import type { CaseContext, Trial, TrialCase } from '../selftest.ts'
+import type { CaseContext, Trial } from '../selftest.ts'
+import { allowed, gone, lost, other, unable } from './answer.ts'
 
-export type Found = ReturnType<TrialCase['trial']>
-
-/** What is thrown out of a trial that has its answer before its end. */
-class Early extends Error {
-  readonly found: Found
-
-  constructor(found: Found) {
-    super('found')
-    this.found = found
-  }
-}
-
-export const asStated = (text: string): Trial => ({ observed: 'as-stated', text })
-const other = (text: string): Early => new Early({ observed: 'unexplained', text })
-
-/** What a sandbox answers that lets nobody trace: no word of the kernel on regsets. */
-const forbidden = new Set(['EPERM', 'ENOSYS', 'EACCES'])
+const whose = 'the traced process'
 
 const ended = (answer: RegsetAnswer): RegsetDone => {
-  if (answer.kind === 'done') return answer
-  if (answer.kind === 'refused')
-    throw new Early({ unable: `${answer.call} is refused here with ${answer.errno}` })
-  throw other(
-    answer.kind === 'died'
-      ? `the traced process died of ${answer.signal ?? `exit code ${answer.code}`}`
-      : `${answer.kind} instead of a second stop`,
-  )
+  switch (answer.kind) {
+    case 'done':
+      return answer
+    case 'refused':
+      throw unable(`${answer.call} is refused here with ${answer.errno}`)
+    case 'died':
+      throw gone(whose, answer.signal ?? `exit code ${answer.code}`)
+    case 'timeout':
+    case 'stuck':
+      throw lost(answer.kind, `${whose} made no progress`)
+    default:
+      throw other(`${answer.kind} instead of a second stop`)
+  }
 }
 
 /** Asks, and comes back only with a process that came to its second stop. */
@@ -49,21 +39,9 @@ export const succeeded = (result: CallResult | undefined, what: string): CallRes
   if (result === undefined) throw other(`${what}: not called`)
   const { errno } = result
   if (errno === null) return result
-  if (forbidden.has(errno)) throw new Early({ unable: `${what} is refused here with ${errno}` })
+  allowed(errno, what)
   throw other(`${what}: ${errno}`)
 }
-
-/** A trial whose steps end it where they find something else than was expected. */
-export const regsetTrial =
-  (steps: (probe: Probe, context: CaseContext) => Found): TrialCase['trial'] =>
-  (probe, context) => {
-    try {
-      return steps(probe, context)
-    } catch (error) {
-      if (error instanceof Early) return error.found
-      throw error
-    }
-  }
 
 const sizes = new WeakMap<Probe, number>()
 
@@ -131,8 +109,7 @@ export const heeded = (
 /** A call that must fail so. */
 const refusedSo = (result: CallResult | undefined, errno: string, what: string): void => {
   if (result?.errno === errno) return
-  if (result !== undefined && result.errno !== null && forbidden.has(result.errno) && errno !== result.errno)
-    throw new Early({ unable: `${what} is refused here with ${result.errno}` })
+  allowed(result?.errno ?? null, what)
   throw other(`${what}: ${result?.errno ?? 'no error'} instead of ${errno}`)
 }
 

@@ -9,18 +9,8 @@ import { isInitComponent } from '../../xstate/compare.ts'
 import { fieldOffset, imageFrom } from '../../xstate/image.ts'
 import { randomImage } from '../../xstate/random.ts'
 import type { TrialCase } from '../selftest.ts'
-import {
-  ask,
-  asStated,
-  differing,
-  heeded,
-  pairOf,
-  regsetOf,
-  regsetSize,
-  regsetTrial,
-  subjectsOf,
-  succeeded,
-} from './regsets.ts'
+import { asStated, trialOf } from './answer.ts'
+import { ask, differing, heeded, pairOf, regsetOf, regsetSize, subjectsOf, succeeded } from './regsets.ts'
 
 type Run = TrialCase['trial']
 
@@ -32,7 +22,7 @@ const returned = ({ seen }: RegsetDone): Returned | string => {
 const unexplained = (text: string) => ({ observed: 'unexplained', text }) as const
 
 /** What is read is what is in the registers: of two states, so that none is read by chance. */
-export const readsRegisters: Run = regsetTrial((probe, context) => {
+export const readsRegisters: Run = trialOf((probe, context) => {
   const { one, two } = pairOf(context)
   for (const load of [one, two]) {
     const { loaded } = ask(probe, { load, loaded: [{ call: 'get' }] })
@@ -44,7 +34,7 @@ export const readsRegisters: Run = regsetTrial((probe, context) => {
 })
 
 /** Injection: what is set is read again at once, is in the registers afterwards, and is read then. */
-export const setsRegisters: Run = regsetTrial((probe, context) => {
+export const setsRegisters: Run = trialOf((probe, context) => {
   const { layout } = probe
   const { one, two } = pairOf(context)
   const done = ask(probe, {
@@ -65,7 +55,7 @@ export const setsRegisters: Run = regsetTrial((probe, context) => {
 })
 
 /** The component's bit is clear, and its bytes are not: it goes to init, and nothing else does. */
-export const leavesOut: Run = regsetTrial((probe, context) => {
+export const leavesOut: Run = trialOf((probe, context) => {
   const { layout } = probe
   const names = subjectsOf(context)
   const { one } = pairOf(context)
@@ -95,7 +85,7 @@ export const leavesOut: Run = regsetTrial((probe, context) => {
 })
 
 /** What is set while the task is stopped is in the frame of the signal that hits it next, and comes back from it. */
-export const isInFrame: Run = regsetTrial((probe, context) => {
+export const isInFrame: Run = trialOf((probe, context) => {
   const { layout, abi } = context
   const { one, two } = pairOf(context)
   const done = ask(probe, {
@@ -118,7 +108,7 @@ export const isInFrame: Run = regsetTrial((probe, context) => {
 })
 
 /** What a handler writes into its frame is what a tracer reads after the return. */
-export const isReadFromFrame: Run = regsetTrial((probe, context) => {
+export const isReadFromFrame: Run = trialOf((probe, context) => {
   const { layout, abi, seed } = context
   const names = subjectsOf(context)
   const load = randomImage(layout, { seed })
@@ -139,7 +129,7 @@ export const isReadFromFrame: Run = regsetTrial((probe, context) => {
  * CRIU's way: the registers of one process, read by its tracer, get sw bytes and MAGIC2 and are the frame that another
  * one returns from.
  */
-export const restoresCheckpoint: Run = regsetTrial((probe, context) => {
+export const restoresCheckpoint: Run = trialOf((probe, context) => {
   const { layout, seed } = context
   const load = randomImage(layout, { seed })
   const { loaded } = ask(probe, { load, loaded: [{ call: 'get' }] })

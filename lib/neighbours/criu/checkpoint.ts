@@ -9,6 +9,14 @@ import { join } from 'node:path'
 import { probePath } from '../../native.ts'
 import { runCriu } from './program.ts'
 
+const endGroup = (pid: number): void => {
+  try {
+    process.kill(-pid, 'SIGKILL')
+  } catch {
+    // Nobody is left of it.
+  }
+}
+
 /** XSAVE areas, as long as one another, and the components that they are of. */
 export interface Live {
   /** In the registers when the signal hits. */
@@ -95,13 +103,14 @@ export const checkpointInHandler = (criu: string, { load, poison, mask }: Live):
     writeFileSync(join(folder, 'load'), load)
     writeFileSync(join(folder, 'poison'), poison)
     writeFileSync(join(folder, 'mask'), new BigUint64Array([mask]))
-    const parent = spawn(probe, ['checkpointed', folder], { env: {}, stdio: 'ignore' })
+    // A group of its own: whoever of it is left can be ended, also before it says who it is.
+    const parent = spawn(probe, ['checkpointed', folder], { env: {}, stdio: 'ignore', detached: true })
     parent.on('error', () => undefined)
     parent.unref()
     if (parent.pid === undefined) return unable('the process could not be started')
     const ready = join(folder, 'ready')
     if (!waitUntil(() => existsSync(ready), readyMs)) {
-      parent.kill('SIGKILL')
+      endGroup(parent.pid)
       return unable('the process did not reach its handler')
     }
     pid = pidIn(ready)

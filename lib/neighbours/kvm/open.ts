@@ -77,5 +77,5 @@ export const kvmAdvice = ({ call, errno }: KvmFailure, path = defaultPath): stri
       return `load kvm_intel or kvm_amd, turn virtualisation on in the firmware (nested, in a virtual machine), or give the device to the container (--device ${path})`
     if (errno === 'ENODEV' || errno === 'ENXIO') return 'load kvm_intel or kvm_amd: nobody serves the device'
   }
-  return call === 'KVM_GET_API_VERSION' ? 'what SIGFRAME_KVM names is no KVM device' : ''
+  return call === 'KVM_GET_API_VERSION' && errno === 'ENOTTY' ? `${path} is no KVM device` : ''
 }
