@@ -44,6 +44,10 @@ export { HostError, resolveHost } from './hosts/resolve.ts'
 export { createMatrix } from './matrix/create.ts'
 export type { Pair, PairMatrix } from './matrix/matrix.ts'
 export { NativeUnavailableError, nativeProblem } from './native.ts'
+export { type AuxName, type AuxVector, auxEntry, auxType } from './neighbours/auxv/vector.ts'
+export { type Answered, askChild, type Step, type StepAnswer } from './neighbours/child/steps.ts'
+export { type Checkpointed, checkpointInHandler, type Live } from './neighbours/criu/checkpoint.ts'
+export { findCriu } from './neighbours/criu/program.ts'
 export type { KvmAnswer, KvmDone, KvmFailure } from './neighbours/kvm/answer.ts'
 export { type CpuidEntry, featuresOfCpuid, withFeatures } from './neighbours/kvm/cpuid.ts'
 export type { KvmDoor } from './neighbours/kvm/door.ts'
@@ -54,6 +58,7 @@ export type { KvmVm } from './neighbours/kvm/vm.ts'
 export type { RegsetAnswer, RegsetDone } from './neighbours/ptrace/answer.ts'
 export type { PreparedRegset, RegsetAsk, TracedSignal } from './neighbours/ptrace/ask.ts'
 export type { CallResult, GetCall, RegsetCall, SetCall } from './neighbours/ptrace/calls.ts'
+export { getXcomp, requestXcomp } from './neighbours/xcomp/calls.ts'
 export type {
   AlternateStack,
   DataRequest,

@@ -19,6 +19,7 @@ export default selftest('hwcap', {
   summary: 'The auxiliary vector: what the kernel tells, what a process sets itself, and who inherits it.',
   variants: 'once',
   session: 'plain',
+  withoutXsave: true,
   cases: {
     user_hwcap_enabled: once({
       summary:

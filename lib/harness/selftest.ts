@@ -124,6 +124,8 @@ export interface Selftest {
   readonly variants: 'each component' | 'single components' | 'once'
   /** `plain`: its cases ask nothing of the session, and run in the one without permissions alone. */
   readonly session?: 'plain'
+  /** Its cases are about no extended state: they run on hosts without XSAVE, too. */
+  readonly withoutXsave?: true
   readonly cases: Readonly<Record<string, SelftestCase>>
 }
 

@@ -66,7 +66,12 @@ export const planAll = (
   long: boolean,
 ): Plan => {
   const plain = sessions.get([]) as Probe
-  if (!plain.layout.xsave) return { cases: selftests.flatMap(planWithoutXsave) }
+  if (!plain.layout.xsave)
+    return {
+      cases: selftests.flatMap(one =>
+        one.withoutXsave === true ? planCases(one, planSession(plain, [], long)) : planWithoutXsave(one),
+      ),
+    }
   const permitted = permissible(cpu)
   const more = permitted.length === 0 ? null : sessions.get(permitted)
   const has = new Set(plain.layout.extended.map(({ name }) => name))

@@ -94,7 +94,7 @@ const checksMxcsr = (probe: Hardware): boolean => {
   const { layout } = probe
   const before = initImage(layout)
   const odd = initImage(layout)
-  odd.xstateBv = sse
+  if (layout.xsave) odd.xstateBv = sse
   const bytes = odd.bytes.slice()
   new DataView(bytes.buffer).setUint32(fieldOffset.mxcsr, initMxcsr | reservedMxcsr, true)
   const instruction = layout.xsave ? 'xrstor' : 'fxrstor'

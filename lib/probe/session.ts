@@ -803,9 +803,12 @@ export class Probe {
     const process = this.#process
     this.#process = null
     await process?.endAsync()
-    for (const close of this.#others.splice(0)) await close()
+    // One that fails leaves none of the others open.
+    const ended = await Promise.allSettled(this.#others.splice(0).map(close => close()))
     // A run under way has seen its end by now, or sees it in a moment.
     await this.#queue
+    const failed = ended.find(({ status }) => status === 'rejected')
+    if (failed?.status === 'rejected') throw failed.reason
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

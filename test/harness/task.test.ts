@@ -2,7 +2,14 @@
 import { readFileSync } from 'node:fs'
 import { beforeEach, describe, expect, it, type TestContext } from 'vitest'
 import type { HardwareAsk } from '../../lib/contract/predict/hardware.ts'
-import { askHardware, type Hardware, keepsZmmHi256, type Question, taskOf } from '../../lib/harness/task.ts'
+import {
+  askHardware,
+  type Hardware,
+  keepsZmmHi256,
+  type Question,
+  taskOf,
+  traitsOf,
+} from '../../lib/harness/task.ts'
 import type { Probe } from '../../lib/probe/session.ts'
 import type { XrstorAnswer, XrstorAsk } from '../../lib/probe/xrstor.ts'
 import { diffComponents } from '../../lib/xstate/compare.ts'
@@ -395,5 +402,22 @@ describe('a live session', () => {
       expect(diffComponents(after.bytes, one.bytes, layout)).toEqual([])
     }
     expect(probe.pid).toBe(pid)
+  })
+})
+
+describe('what is asked of a CPU without XSAVE', () => {
+  it('is asked by FXRSTOR, and is what it says', () => {
+    const asked: XrstorAsk[] = []
+    const cpu = (answer: XrstorAnswer): Hardware => ({
+      layout: known('nehalem'),
+      xrstor: asks => {
+        asked.push(...asks)
+        return asks.map(() => answer)
+      },
+    })
+    const { bytes } = initImage(known('nehalem'))
+    expect(traitsOf(cpu({ kind: 'fault', signal: 'SIGSEGV', siCode: 128 })).checksMxcsr).toBe(true)
+    expect(traitsOf(cpu({ kind: 'loaded', after: bytes })).checksMxcsr).toBe(false)
+    expect(asked.every(({ instruction }) => instruction === 'fxrstor')).toBe(true)
   })
 })
