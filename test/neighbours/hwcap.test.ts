@@ -111,6 +111,7 @@ const established: readonly Row[] = [
     [
       [{ unneeded: null }, 'unexplained'],
       [{ unneeded: 'EINVAL' }, 'unexplained'],
+      [{ givesRefused: true }, 'unexplained'],
       [{ none: 'EOPNOTSUPP' }, 'unexplained'],
       [{ badAddress: null }, 'unexplained'],
     ],

@@ -38,6 +38,8 @@ export interface Kernel {
   readonly permissionForks: boolean
   readonly permissionExecs: boolean
   readonly unneeded: string | null
+  /** Whether it gives something all the same where it refuses. */
+  readonly givesRefused: boolean
   readonly none: string | null
   readonly badAddress: string | null
   /** The child dies, or cannot be had. */
@@ -74,6 +76,7 @@ export const classicKernel: Kernel = {
   permissionForks: true,
   permissionExecs: false,
   unneeded: 'EOPNOTSUPP',
+  givesRefused: false,
   none: 'EINVAL',
   badAddress: 'EFAULT',
   dies: null,
@@ -147,8 +150,11 @@ const archAnswer = (
   }
   const bit = argument === 'word' || argument > 62n ? 0n : 1n << argument
   if (bit === 0n) return [said(kernel.none), now]
-  if ((kernel.guarded & bit) === 0n)
-    return [said(kernel.unneeded), { ...now, permitted: kernel.takesBack ? kernel.permitted : now.permitted }]
+  if ((kernel.guarded & bit) === 0n) {
+    const more = kernel.givesRefused ? 1n << 20n : 0n
+    const permitted = (kernel.takesBack ? kernel.permitted : now.permitted) | more
+    return [said(kernel.unneeded), { ...now, permitted }]
+  }
   const given = kernel.grants ? bit | kernel.grantsMore : 0n
   return [said(null), { ...now, permitted: now.permitted | given }]
 }
