@@ -56,3 +56,29 @@ export const endsInOneError = async (
     { numRuns: 600 },
   )
 }
+
+/** The text cut off anywhere is told to be that, and accepted nowhere. */
+export const toldWhereCut = (text: string, problem: (text: string) => Promise<string>): Promise<void> =>
+  fc.assert(
+    fc.asyncProperty(fc.nat({ max: text.length - 3 }), async end => {
+      expect(await problem(text.slice(0, end))).toMatch(/^some\.json is (empty|not JSON: it ends too early)/)
+    }),
+  )
+
+const fewCharacters: fc.Arbitrary<string> = fc.string({ unit: 'binary', maxLength: 3 })
+
+/** The text with some of its characters others. */
+export const judgedWhereChanged = (
+  text: string,
+  judged: (broken: string) => Promise<void>,
+  numRuns: number,
+  by = fewCharacters,
+): Promise<void> => {
+  const change = fc.record({ at: fc.nat({ max: text.length - 1 }), by })
+  return fc.assert(
+    fc.asyncProperty(fc.array(change, { minLength: 1, maxLength: 5 }), changes =>
+      judged(changes.reduce((t, one) => t.slice(0, one.at) + one.by + t.slice(one.at + one.by.length), text)),
+    ),
+    { numRuns },
+  )
+}

@@ -10,7 +10,7 @@ import { deepest, largestBundle, longestCases } from '../../lib/report/bundle-li
 import { bundleJsonSchema } from '../../lib/report/bundle-schema.ts'
 import { bundleJson } from '../../lib/report/json.ts'
 import { anyBundle } from './arbitrary.ts'
-import { changed, type Path } from './broken.ts'
+import { changed, judgedWhereChanged, type Path, toldWhereCut } from './broken.ts'
 import { bundle, everyVerdict, evidence, kernel, log, result, xfail } from './stub.ts'
 
 const schemaFile = join(import.meta.dirname, '../../docs/bundle.schema.json')
@@ -309,28 +309,9 @@ describe('any other text ends in the one error', () => {
     expect(found.length).toBeLessThan(600)
   }
 
-  test('cut off anywhere', async () => {
-    await fc.assert(
-      fc.asyncProperty(fc.nat({ max: text.length - 3 }), async end => {
-        expect(await problem(text.slice(0, end))).toMatch(
-          /^some\.json is (empty|not JSON: it ends too early)/,
-        )
-      }),
-    )
-  })
+  test('cut off anywhere', () => toldWhereCut(text, problem))
 
-  test('characters changed', async () => {
-    const change = fc.record({
-      at: fc.nat({ max: text.length - 1 }),
-      by: fc.string({ unit: 'binary', maxLength: 3 }),
-    })
-    await fc.assert(
-      fc.asyncProperty(fc.array(change, { minLength: 1, maxLength: 5 }), changes =>
-        judged(changes.reduce((t, { at, by }) => t.slice(0, at) + by + t.slice(at + by.length), text)),
-      ),
-      { numRuns: 300 },
-    )
-  })
+  test('characters changed', () => judgedWhereChanged(text, judged, 300))
 
   test('any JSON', async () => {
     await fc.assert(fc.asyncProperty(fc.json(), judged), { numRuns: 300 })
